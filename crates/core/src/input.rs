@@ -1,0 +1,73 @@
+//! What reaches the engine. Serialisable, so that every run can be recorded and replayed.
+
+use crate::persist::Persistent;
+use mpath_model::kernel::{Heard, Inventory, KernelEvent};
+use mpath_model::{IfIndex, Settings};
+use serde::{Deserialize, Serialize};
+
+/// Identifies an operator's request, so that the reply finds its way back.
+pub type RequestId = u64;
+
+/// Identifies a batch of kernel requests.
+pub type BatchId = u64;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// Only time has passed.
+    Tick,
+    /// Settings to be in force from now on: the first ones at start, later ones by reload.
+    Configure(Settings),
+    /// What an earlier run left in the state directory. At most once, before the first inventory.
+    Restore(Persistent),
+    /// A complete dump of what the kernel shows; answers [`crate::Action::Resynchronise`] and starts the engine.
+    Inventory(Inventory),
+    /// A change the kernel told of.
+    Kernel(KernelEvent),
+    /// Carrier of an interface as polling sees it: running or not (an event may come much later).
+    Running {
+        /// Interface.
+        index: IfIndex,
+        /// Whether it is running.
+        running: bool,
+    },
+    /// A packet.
+    Heard(Heard),
+    /// A packet could not be sent: raw errno.
+    SendFailed {
+        /// Interface.
+        index: IfIndex,
+        /// Sequence number of the probe, where it was one.
+        seq: Option<u16>,
+        /// Family of the probe.
+        family: mpath_model::Family,
+        /// errno.
+        errno: i32,
+    },
+    /// A batch of kernel requests was carried out: one errno for each request, 0 for success. The
+    /// events that the batch caused have been delivered before this.
+    Done {
+        /// The batch.
+        batch: BatchId,
+        /// errno of each request, in order.
+        errors: Vec<i32>,
+    },
+    /// An operator asks for something.
+    Request {
+        /// Whom to answer.
+        id: RequestId,
+        /// What is asked.
+        command: Command,
+    },
+}
+
+/// What an operator can ask of the engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Takes the NIC out of service: `mpathctl offline IF`, `if_mpadm -d IF`.
+    Offline(String),
+    /// Puts it back: `mpathctl online IF`, `if_mpadm -r IF`.
+    Online(String),
+    /// Logs the probe statistics (SIGUSR1).
+    Statistics,
+}

@@ -1,0 +1,67 @@
+//! What must survive the process: homes, verdicts, OFFLINE, routes on loan, original sysctls. Plain data;
+//! the daemon writes it to the state directory as the engine hands it out.
+
+use mpath_model::kernel::{Address, Route, Sysctl};
+use mpath_model::{IfAddr, IfIndex};
+use serde::{Deserialize, Serialize};
+
+/// Version of the format. A file with a newer one is moved aside, never guessed at.
+pub const VERSION: u32 = 1;
+
+/// Everything worth remembering.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Persistent {
+    /// [`VERSION`] at the time of writing.
+    pub version: u32,
+    /// Data addresses with their homes.
+    pub addresses: Vec<HomedAddress>,
+    /// Routes that follow their NIC.
+    pub routes: Vec<HomedRoute>,
+    /// Members with a memory.
+    pub nics: Vec<NicMemory>,
+    /// Sysctls as they were before mpathd changed them.
+    pub sysctls: Vec<(String, Sysctl, i32)>,
+}
+
+/// A data address and where it belongs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HomedAddress {
+    /// The address.
+    pub addr: IfAddr,
+    /// Group.
+    pub group: String,
+    /// NIC it belongs to.
+    pub home: String,
+    /// NIC it was last assigned to.
+    pub host: String,
+    /// How it was found at home, for an adopted one.
+    pub found: Option<Address>,
+}
+
+/// A route and the NIC it belongs to. The interface index in `route` is that of the NIC when it was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HomedRoute {
+    /// The route as found.
+    pub route: Route,
+    /// Index of the NIC when the route was found.
+    pub index: IfIndex,
+    /// NIC it belongs to.
+    pub home: String,
+    /// NIC it was last assigned to.
+    pub host: String,
+}
+
+/// What is remembered of a NIC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NicMemory {
+    /// Name.
+    pub name: String,
+    /// Index when last seen.
+    pub index: Option<IfIndex>,
+    /// It had failed.
+    pub failed: bool,
+    /// An operator took it offline.
+    pub offline: bool,
+    /// Test addresses that mpathd installed on it.
+    pub installed: Vec<IfAddr>,
+}

@@ -1,0 +1,170 @@
+//! Validated settings: what `mpathd.toml` and `/etc/default/mpathd` mean, free of contradictions.
+
+use crate::addr::IfAddr;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything mpathd is told to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// `[daemon]`
+    pub daemon: Daemon,
+    /// `[detection]`
+    pub detection: Detection,
+    /// `[[group]]`
+    pub groups: Vec<Group>,
+}
+
+/// `[daemon]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Daemon {
+    /// Unix group that may change things through the socket (root always).
+    pub control_group: Option<String>,
+    /// Unix group that may read.
+    pub read_group: Option<String>,
+    /// Program run for each event.
+    pub on_event: Option<PathBuf>,
+    /// Carrier polling beside kernel events.
+    pub link_poll: LinkPoll,
+    /// Times after a move at which the addresses are announced.
+    pub announce: Vec<Duration>,
+}
+
+impl Default for Daemon {
+    fn default() -> Daemon {
+        let ms = |v: &[u64]| v.iter().map(|m| Duration::from_millis(*m)).collect();
+        Daemon {
+            control_group: None,
+            read_group: None,
+            on_event: None,
+            link_poll: LinkPoll::Auto,
+            announce: ms(&[0, 20, 100, 500, 1000, 2000, 5000, 30_000]),
+        }
+    }
+}
+
+/// How carrier is polled beside the kernel's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkPoll {
+    /// Every millisecond for a second after any link event, else every 100 ms.
+    #[default]
+    Auto,
+    /// At this period.
+    Every(Duration),
+    /// Events alone.
+    Off,
+}
+
+/// `[detection]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detection {
+    /// Default FAILURE_DETECTION_TIME of groups.
+    pub failure_detection_time: Duration,
+    /// Default FAILBACK.
+    pub failback: bool,
+    /// TRACK_INTERFACES_ONLY_WITH_GROUPS.
+    pub track_interfaces_only_with_groups: bool,
+}
+
+impl Default for Detection {
+    fn default() -> Detection {
+        Detection {
+            failure_detection_time: Duration::from_secs(10),
+            failback: true,
+            track_interfaces_only_with_groups: true,
+        }
+    }
+}
+
+/// `[[group]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// 1 to 31 characters.
+    pub name: String,
+    /// Requested failure detection time, 20 ms to 1 h.
+    pub failure_detection_time: Duration,
+    /// Addresses go home after a repair.
+    pub failback: bool,
+    /// Where probes come from.
+    pub probe: ProbeMode,
+    /// Named targets instead of discovery.
+    pub targets: Vec<IpAddr>,
+    /// Which found addresses become data addresses.
+    pub adopt: Adopt,
+    /// Confirmation probes.
+    pub confirm: Confirm,
+    /// Members in configuration order.
+    pub interfaces: Vec<Interface>,
+    /// Declared data addresses in configuration order.
+    pub addresses: Vec<DataAddress>,
+}
+
+/// Where probes come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeMode {
+    /// From test addresses where there are any, else without.
+    #[default]
+    Auto,
+    /// Only from test addresses.
+    TestAddress,
+    /// No probes: link state alone.
+    Link,
+}
+
+/// Which found addresses become data addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Adopt {
+    /// Permanent global ones.
+    #[default]
+    Static,
+    /// Also DHCPv4 addresses, with their lifetimes.
+    All,
+    /// None.
+    None,
+}
+
+/// Confirmation probes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confirm {
+    /// Every method the NIC has.
+    #[default]
+    All,
+    /// ICMP only.
+    Icmp,
+    /// None: the letter of in.mpathd.
+    Off,
+}
+
+/// `[[group.interface]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Interface name, 1 to 15 characters.
+    pub name: String,
+    /// NOFAILOVER test addresses.
+    pub test_addresses: Vec<TestAddress>,
+    /// Used only when something else fails.
+    pub standby: bool,
+}
+
+/// A test address as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TestAddress {
+    /// An IPv4 address with prefix, or an IPv6 link-local one.
+    Address(IfAddr),
+    /// `"link-local"`: whatever link-local address the NIC has.
+    LinkLocal,
+}
+
+/// `[[group.address]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataAddress {
+    /// The data address.
+    pub address: IfAddr,
+    /// Name of the member it lives on: resolved, never empty.
+    pub home: String,
+}
