@@ -1,1 +1,9 @@
-//! Placeholder until the first lines of this crate land.
+//! The only crate of the product that talks to the kernel: rtnetlink, probe and packet sockets, sysctls,
+//! clocks. It decides nothing: it shows what is there, tells of changes and does what it is told. All
+//! `unsafe` is in [`sys`], all knowledge of netlink messages in [`netlink`].
+
+pub mod error;
+pub mod netlink;
+pub mod sys;
+
+pub use error::Error;

@@ -1,0 +1,475 @@
+//! One NETLINK_ROUTE socket: requests with their acks, batches, dumps, and notifications. What the
+//! messages mean is decided elsewhere.
+//!
+//! Only messages sent by the kernel itself (port 0) are believed. Nothing waits longer than [`PATIENCE`].
+
+use crate::Error;
+use crate::sys;
+use netlink_packet_core::{
+    DecodeError, Emitable, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP, NLM_F_DUMP_INTR,
+    NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NlasIterator, ParseableParametrized,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use nix::errno::Errno;
+use nix::sys::socket as net;
+use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt};
+use nix::sys::time::TimeVal;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// Longest wait for an answer.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Receive buffer that is asked for, in bytes.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// Largest datagram read: the kernel's dumps stay at or below 32 KiB.
+const DATAGRAM: usize = 64 * 1024;
+/// A batch goes out in pieces of at most so many bytes ...
+const BATCH_BYTES: usize = 32 * 1024;
+/// ... and messages, so that the acks of a piece fit the smallest receive buffer.
+const BATCH_MESSAGES: usize = 64;
+/// How often an interrupted dump is tried.
+const DUMP_TRIES: usize = 5;
+/// Length of struct nlmsghdr.
+const HEADER: usize = 16;
+/// NLMSGERR_ATTR_MSG (linux/netlink.h): the kernel's explanation.
+const ATTR_MSG: u16 = 1;
+
+/// What draining the notifications came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Nothing is left to read.
+    Empty,
+    /// The kernel dropped notifications: only a dump shows the truth now.
+    Overflowed,
+}
+
+/// A NETLINK_ROUTE socket.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+    undecodable: u64,
+    foreign: u64,
+}
+
+/// struct nlmsghdr without its length.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+}
+
+impl Socket {
+    /// Opens and binds a socket with the largest receive buffer the kernel grants.
+    pub fn open() -> Result<Socket, Error> {
+        let fd = net::socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkRoute,
+        )
+        .map_err(|e| Error::system("open netlink socket", e))?;
+        net::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))
+            .map_err(|e| Error::system("bind netlink socket", e))?;
+        let patience = TimeVal::new(PATIENCE.as_secs() as libc::time_t, 0);
+        net::setsockopt(&fd, sockopt::ReceiveTimeout, &patience)
+            .map_err(|e| Error::system("set SO_RCVTIMEO of netlink socket", e))?;
+        let socket = Socket {
+            fd,
+            sequence: 0,
+            buffer: vec![0; DATAGRAM],
+            undecodable: 0,
+            foreign: 0,
+        };
+        // Refinements, all of them: an older kernel without one of these still serves.
+        for option in [
+            libc::NETLINK_EXT_ACK,
+            libc::NETLINK_CAP_ACK,
+            libc::NETLINK_GET_STRICT_CHK,
+        ] {
+            let _ = sys::set_int_option(socket.fd.as_fd(), libc::SOL_NETLINK, option, 1);
+        }
+        let _ = socket.set_receive_buffer(RECEIVE_BUFFER);
+        Ok(socket)
+    }
+
+    /// Sets SO_RCVBUF in bytes, beyond the system's limit where privilege allows.
+    pub fn set_receive_buffer(&self, bytes: usize) -> Result<(), Error> {
+        net::setsockopt(&self.fd, sockopt::RcvBufForce, &bytes)
+            .or_else(|_| net::setsockopt(&self.fd, sockopt::RcvBuf, &bytes))
+            .map_err(|e| Error::system("set SO_RCVBUF of netlink socket", e))
+    }
+
+    /// Joins a multicast group (RTNLGRP_*).
+    pub fn join(&self, group: u32) -> Result<(), Error> {
+        sys::set_option(
+            self.fd.as_fd(),
+            libc::SOL_NETLINK,
+            libc::NETLINK_ADD_MEMBERSHIP,
+            &group.to_ne_bytes(),
+        )
+        .map_err(|e| Error::system(format!("join rtnetlink group {group}"), e))
+    }
+
+    /// The descriptor, to wait on.
+    pub fn fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Messages that could not be decoded since the socket was opened.
+    pub fn undecodable(&self) -> u64 {
+        self.undecodable
+    }
+
+    /// Messages that did not come from the kernel since the socket was opened.
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    /// Sends one request and waits for its ack. `flags` (NLM_F_*) go beside NLM_F_REQUEST and NLM_F_ACK.
+    pub fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<(), Error> {
+        let request = name(message.message_type());
+        let sequence = self.send(&message, flags | NLM_F_REQUEST | NLM_F_ACK)?;
+        let mut answer = None;
+        while answer.is_none() {
+            self.receive(request, MsgFlags::empty(), |header, payload| {
+                if header.kind == NLMSG_ERROR && header.sequence == sequence {
+                    answer = Some(refusal(request, header, payload));
+                }
+            })?;
+        }
+        match answer.flatten() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends many requests, as few system calls as possible, and waits for all acks. One errno for each,
+    /// 0 for success; a refusal does not stop the ones behind it.
+    pub fn batch(&mut self, requests: Vec<(RouteNetlinkMessage, u16)>) -> Vec<i32> {
+        let mut errors = Vec::with_capacity(requests.len());
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        for (message, flags) in &requests {
+            let length = HEADER + message.buffer_len();
+            if count > 0 && (bytes.len() + length > BATCH_BYTES || count == BATCH_MESSAGES) {
+                errors.extend(self.commit(&bytes, count));
+                bytes.clear();
+                count = 0;
+            }
+            self.sequence = self.sequence.wrapping_add(1);
+            frame(
+                &mut bytes,
+                message,
+                flags | NLM_F_REQUEST | NLM_F_ACK,
+                self.sequence,
+            );
+            count += 1;
+        }
+        if count > 0 {
+            errors.extend(self.commit(&bytes, count));
+        }
+        errors
+    }
+
+    /// Asks for everything that `message` describes. Interrupted dumps are repeated.
+    pub fn dump(&mut self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, Error> {
+        self.dump_with(message, |kind, payload| {
+            RouteNetlinkMessage::parse_with_param(payload, kind).map(Some)
+        })
+    }
+
+    /// Like [`Socket::dump`], with a decoder (message type, payload) of the caller's; what it gives `None`
+    /// for is left out, what it fails on is left out and counted.
+    pub fn dump_with<T>(
+        &mut self,
+        message: RouteNetlinkMessage,
+        decode: impl Fn(u16, &[u8]) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Vec<T>, Error> {
+        let request = name(message.message_type());
+        for _ in 0..DUMP_TRIES {
+            if let Some(found) = self.dump_once(request, &message, &decode)? {
+                return Ok(found);
+            }
+        }
+        Err(Error::Interrupted { request })
+    }
+
+    /// Asks for one object. `None` where the decoder does not want it.
+    pub fn query_with<T>(
+        &mut self,
+        message: RouteNetlinkMessage,
+        decode: impl Fn(u16, &[u8]) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Option<T>, Error> {
+        let request = name(message.message_type());
+        let sequence = self.send(&message, NLM_F_REQUEST)?;
+        let mut answer = None;
+        let mut undecodable = 0;
+        while answer.is_none() {
+            self.receive(request, MsgFlags::empty(), |header, payload| {
+                if header.sequence != sequence {
+                    return;
+                }
+                answer = Some(match header.kind {
+                    NLMSG_ERROR => refusal(request, header, payload).map_or(Ok(None), Err),
+                    kind => Ok(decode(kind, payload).unwrap_or_else(|_| {
+                        undecodable += 1;
+                        None
+                    })),
+                });
+            })?;
+        }
+        self.undecodable += undecodable;
+        answer.expect("the loop ends with an answer")
+    }
+
+    /// Hands every waiting notification (message type, payload) to `each`, without waiting. What it fails
+    /// on is counted.
+    pub fn drain(
+        &mut self,
+        mut each: impl FnMut(u16, &[u8]) -> Result<(), DecodeError>,
+    ) -> Result<Drained, Error> {
+        let mut drained = Drained::Empty;
+        let mut undecodable = 0;
+        loop {
+            let result = self.receive("notification", MsgFlags::MSG_DONTWAIT, |header, payload| {
+                if each(header.kind, payload).is_err() {
+                    undecodable += 1;
+                }
+            });
+            match result {
+                Ok(()) => {}
+                Err(Error::Unanswered { .. }) => break,
+                Err(error) if error.errno() == libc::ENOBUFS => drained = Drained::Overflowed,
+                Err(error) => return Err(error),
+            }
+        }
+        self.undecodable += undecodable;
+        Ok(drained)
+    }
+
+    fn send(&mut self, message: &RouteNetlinkMessage, flags: u16) -> Result<u32, Error> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        frame(&mut bytes, message, flags, self.sequence);
+        self.transmit(&bytes)
+            .map_err(|e| Error::system(format!("send {}", name(message.message_type())), e))?;
+        Ok(self.sequence)
+    }
+
+    fn transmit(&self, bytes: &[u8]) -> Result<(), Errno> {
+        let kernel = NetlinkAddr::new(0, 0);
+        loop {
+            let slices = [IoSlice::new(bytes)];
+            match net::sendmsg(self.fd(), &slices, &[], MsgFlags::empty(), Some(&kernel)) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends `count` framed requests, the last of which has the present sequence number, and collects
+    /// their acks.
+    fn commit(&mut self, bytes: &[u8], count: usize) -> Vec<i32> {
+        if let Err(errno) = self.transmit(bytes) {
+            return vec![errno as i32; count];
+        }
+        let first = self.sequence.wrapping_sub(count as u32 - 1);
+        let mut errors: Vec<Option<i32>> = vec![None; count];
+        let mut flags = MsgFlags::empty();
+        let mut missing = libc::ETIMEDOUT;
+        while errors.iter().any(Option::is_none) {
+            let result = self.receive("batch", flags, |header, payload| {
+                let place = header.sequence.wrapping_sub(first) as usize;
+                if header.kind == NLMSG_ERROR && place < count {
+                    errors[place] = Some(code(payload));
+                }
+            });
+            match result {
+                Ok(()) => {}
+                // Some acks are lost; what is still queued is read without waiting for the rest.
+                Err(error) if error.errno() == libc::ENOBUFS => {
+                    flags = MsgFlags::MSG_DONTWAIT;
+                    missing = libc::ENOBUFS;
+                }
+                Err(Error::Unanswered { .. }) => break,
+                Err(error) => {
+                    missing = error.errno();
+                    break;
+                }
+            }
+        }
+        errors.into_iter().map(|e| e.unwrap_or(missing)).collect()
+    }
+
+    /// One attempt at a dump; `None` if it was interrupted.
+    fn dump_once<T>(
+        &mut self,
+        request: &'static str,
+        message: &RouteNetlinkMessage,
+        decode: &impl Fn(u16, &[u8]) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Option<Vec<T>>, Error> {
+        let sequence = self.send(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        let mut found = Vec::new();
+        let mut interrupted = false;
+        let mut undecodable = 0;
+        let mut end = None;
+        while end.is_none() {
+            self.receive(request, MsgFlags::empty(), |header, payload| {
+                if header.sequence != sequence {
+                    return;
+                }
+                interrupted |= header.flags & NLM_F_DUMP_INTR != 0;
+                match header.kind {
+                    NLMSG_DONE | NLMSG_ERROR => end = Some(refusal(request, header, payload)),
+                    kind => match decode(kind, payload) {
+                        Ok(object) => found.extend(object),
+                        Err(_) => undecodable += 1,
+                    },
+                }
+            })?;
+        }
+        self.undecodable += undecodable;
+        match end.flatten() {
+            Some(error) => Err(error),
+            None if interrupted => Ok(None),
+            None => Ok(Some(found)),
+        }
+    }
+
+    /// Reads one datagram and hands out its messages; those of a foreign sender are dropped.
+    fn receive(
+        &mut self,
+        request: &'static str,
+        flags: MsgFlags,
+        mut each: impl FnMut(Header, &[u8]),
+    ) -> Result<(), Error> {
+        let (length, sender, truncated) = loop {
+            let fd = self.fd.as_raw_fd();
+            let mut slices = [IoSliceMut::new(&mut self.buffer)];
+            match net::recvmsg::<NetlinkAddr>(fd, &mut slices, None, flags) {
+                Ok(got) => break (got.bytes, got.address, got.flags.contains(MsgFlags::MSG_TRUNC)),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Err(Error::Unanswered { request }),
+                Err(error) => return Err(Error::system(format!("receive answer to {request}"), error)),
+            }
+        };
+        if sender.is_none_or(|a| a.pid() != 0) {
+            self.foreign += 1;
+            return Ok(());
+        }
+        if truncated {
+            // As good as lost.
+            return Err(Error::system(
+                format!("receive answer to {request}"),
+                Errno::ENOBUFS,
+            ));
+        }
+        let mut rest = &self.buffer[..length];
+        while let Some((header, payload, next)) = split(rest) {
+            each(header, payload);
+            rest = next;
+        }
+        Ok(())
+    }
+}
+
+/// First message of a datagram, its payload, and what follows.
+fn split(bytes: &[u8]) -> Option<(Header, &[u8], &[u8])> {
+    let field = |at: usize, n: usize| bytes.get(at..at + n);
+    let length = u32::from_ne_bytes(field(0, 4)?.try_into().ok()?) as usize;
+    let header = Header {
+        kind: u16::from_ne_bytes(field(4, 2)?.try_into().ok()?),
+        flags: u16::from_ne_bytes(field(6, 2)?.try_into().ok()?),
+        sequence: u32::from_ne_bytes(field(8, 4)?.try_into().ok()?),
+    };
+    let payload = bytes.get(HEADER..length)?;
+    let next = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+    Some((header, payload, next))
+}
+
+/// Appends a message with its header, padded to the next message.
+fn frame(bytes: &mut Vec<u8>, message: &RouteNetlinkMessage, flags: u16, sequence: u32) {
+    let start = bytes.len();
+    let length = HEADER + message.buffer_len();
+    bytes.resize(start + length.next_multiple_of(4), 0);
+    let out = &mut bytes[start..start + length];
+    out[0..4].copy_from_slice(&(length as u32).to_ne_bytes());
+    out[4..6].copy_from_slice(&message.message_type().to_ne_bytes());
+    out[6..8].copy_from_slice(&flags.to_ne_bytes());
+    out[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    message.emit(&mut out[HEADER..]);
+}
+
+/// errno of an NLMSG_ERROR or NLMSG_DONE, 0 for success.
+fn code(payload: &[u8]) -> i32 {
+    let bytes = payload.get(..4).and_then(|b| b.try_into().ok());
+    bytes.map_or(0, |b| i32::from_ne_bytes(b).saturating_neg())
+}
+
+/// The refusal in an NLMSG_ERROR or NLMSG_DONE; none for an ack.
+fn refusal(request: &'static str, header: Header, payload: &[u8]) -> Option<Error> {
+    let errno = code(payload);
+    (errno != 0).then(|| Error::Refused {
+        request,
+        errno,
+        text: explanation(header, payload),
+    })
+}
+
+/// The kernel's own words behind an NLMSG_ERROR or NLMSG_DONE.
+fn explanation(header: Header, payload: &[u8]) -> Option<String> {
+    if header.flags & NLM_F_ACK_TLVS == 0 {
+        return None;
+    }
+    let mut start = 4;
+    if header.kind == NLMSG_ERROR {
+        // The refused request comes first: its header alone, or all of it.
+        let length = u32::from_ne_bytes(payload.get(4..8)?.try_into().ok()?) as usize;
+        let echoed = if header.flags & NLM_F_CAPPED != 0 {
+            HEADER
+        } else {
+            length
+        };
+        start += echoed.next_multiple_of(4);
+    }
+    let attributes = payload.get(start..)?;
+    let text = NlasIterator::new(attributes)
+        .filter_map(Result::ok)
+        .find(|a| a.kind() == ATTR_MSG)?;
+    let text = String::from_utf8_lossy(text.value());
+    Some(text.trim_end_matches('\0').to_owned())
+}
+
+/// A message type's name in linux/rtnetlink.h.
+fn name(kind: u16) -> &'static str {
+    match kind {
+        16 => "RTM_NEWLINK",
+        17 => "RTM_DELLINK",
+        18 => "RTM_GETLINK",
+        19 => "RTM_SETLINK",
+        20 => "RTM_NEWADDR",
+        21 => "RTM_DELADDR",
+        22 => "RTM_GETADDR",
+        24 => "RTM_NEWROUTE",
+        25 => "RTM_DELROUTE",
+        26 => "RTM_GETROUTE",
+        28 => "RTM_NEWNEIGH",
+        29 => "RTM_DELNEIGH",
+        30 => "RTM_GETNEIGH",
+        32 => "RTM_NEWRULE",
+        33 => "RTM_DELRULE",
+        34 => "RTM_GETRULE",
+        36 => "RTM_NEWQDISC",
+        37 => "RTM_DELQDISC",
+        40 => "RTM_NEWTCLASS",
+        44 => "RTM_NEWTFILTER",
+        45 => "RTM_DELTFILTER",
+        _ => "rtnetlink request",
+    }
+}

@@ -1,0 +1,106 @@
+//! All `unsafe` of the product: the few system calls that neither std nor nix offers in safe form.
+//! Nothing here knows what the calls are for.
+
+#![allow(unsafe_code)]
+
+use nix::errno::Errno;
+use nix::sys::socket::{LinkAddr, SockaddrLike};
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// setsockopt(2) with the option's value as bytes.
+pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the pointer and the length describe `value`, which lives through the call; the kernel only
+    // reads from it.
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), length) };
+    Errno::result(result).map(drop)
+}
+
+/// setsockopt(2) of an `int` option.
+pub fn set_int_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<(), Errno> {
+    set_option(fd, level, name, &value.to_ne_bytes())
+}
+
+/// The socket address of an interface for AF_PACKET, to bind or to send to.
+///
+/// `protocol` is an Ethernet type in host byte order, 0 to receive nothing.
+pub fn link_address(index: u32, protocol: u16) -> Option<LinkAddr> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: protocol.to_be(),
+        sll_ifindex: i32::try_from(index).ok()?,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 6,
+        sll_addr: [0; 8],
+    };
+    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the pointer is to a valid sockaddr_ll of that length, whose family says AF_PACKET; from_raw
+    // copies it.
+    unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(length)) }
+}
+
+/// Has `command` run as root of user, network and mount namespaces of its own, in which only the caller's
+/// user and group exist. Needs no privilege where unprivileged user namespaces are allowed.
+pub fn unshare_before_exec(command: &mut Command) {
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let files: [(&'static CStr, CString); 3] = [
+        (c"/proc/self/setgroups", c"deny".to_owned()),
+        (c"/proc/self/uid_map", map(uid.as_raw())),
+        (c"/proc/self/gid_map", map(gid.as_raw())),
+    ];
+    let enter = move || {
+        // SAFETY: unshare takes no pointers; after fork this process has one thread.
+        let result = unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_NEWNS) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        files.iter().try_for_each(|(path, text)| write_file(path, text))
+    };
+    // SAFETY: between fork and exec the closure makes only async-signal-safe calls (unshare, open, write,
+    // close) on memory prepared before the fork, and allocates nothing.
+    unsafe { command.pre_exec(enter) };
+}
+
+/// Has the kernel kill `command` when the thread that started it ends.
+pub fn die_with_parent(command: &mut Command) {
+    let arm = || {
+        // SAFETY: PR_SET_PDEATHSIG takes a signal number and no pointers.
+        let result = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    };
+    // SAFETY: prctl is async-signal-safe and the closure allocates nothing.
+    unsafe { command.pre_exec(arm) };
+}
+
+fn map(id: u32) -> CString {
+    CString::new(format!("0 {id} 1")).expect("digits and spaces hold no NUL")
+}
+
+/// Writes a /proc file between fork and exec.
+fn write_file(path: &CStr, text: &CStr) -> io::Result<()> {
+    let bytes = text.to_bytes();
+    // SAFETY: `path` is NUL-terminated and lives through the call.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the pointer and the length describe `bytes`, which lives through the call.
+    let written = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+    let error = io::Error::last_os_error();
+    // SAFETY: `fd` was opened above and is closed nowhere else.
+    unsafe { libc::close(fd) };
+    if usize::try_from(written) == Ok(bytes.len()) {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
