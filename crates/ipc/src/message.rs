@@ -1,0 +1,330 @@
+//! The messages: calls and replies of `org.mpathd` and `org.varlink.service`, to and from JSON. Errors are
+//! in [`crate::failure`].
+
+use crate::failure::Failure;
+use mpath_model::{Event, Status};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The whole picture.
+    Status,
+    /// Events as they happen; needs `more`.
+    Watch,
+    /// Takes a NIC out of service.
+    Offline {
+        /// Its name.
+        interface: String,
+    },
+    /// Puts a NIC back into service.
+    Online {
+        /// Its name.
+        interface: String,
+    },
+    /// Reads the configuration again.
+    Reload,
+    /// Logs the probe statistics.
+    Statistics,
+    /// `org.varlink.service.GetInfo`
+    GetInfo,
+    /// `org.varlink.service.GetInterfaceDescription`
+    GetInterfaceDescription {
+        /// Name of the varlink interface.
+        interface: String,
+    },
+}
+
+/// A request with varlink's flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What is asked.
+    pub request: Request,
+    /// The client takes more than one reply.
+    pub more: bool,
+    /// The client wants no reply.
+    pub oneway: bool,
+}
+
+impl Request {
+    /// Full name of the method.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Request::Status => "org.mpathd.Status",
+            Request::Watch => "org.mpathd.Watch",
+            Request::Offline { .. } => "org.mpathd.Offline",
+            Request::Online { .. } => "org.mpathd.Online",
+            Request::Reload => "org.mpathd.Reload",
+            Request::Statistics => "org.mpathd.Statistics",
+            Request::GetInfo => "org.varlink.service.GetInfo",
+            Request::GetInterfaceDescription { .. } => "org.varlink.service.GetInterfaceDescription",
+        }
+    }
+
+    /// Whether it changes something, so that the right to read is not enough.
+    pub fn changes(&self) -> bool {
+        match self {
+            Request::Offline { .. } | Request::Online { .. } | Request::Reload | Request::Statistics => true,
+            Request::Status | Request::Watch | Request::GetInfo | Request::GetInterfaceDescription { .. } => {
+                false
+            }
+        }
+    }
+
+    fn parameters(&self) -> Value {
+        match self {
+            Request::Offline { interface }
+            | Request::Online { interface }
+            | Request::GetInterfaceDescription { interface } => json!({ "interface": interface }),
+            _ => json!({}),
+        }
+    }
+}
+
+/// A call as varlink writes it.
+#[derive(Serialize, Deserialize)]
+struct RawCall {
+    method: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parameters: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    more: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    oneway: Option<bool>,
+}
+
+/// Why bytes are not a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadCall {
+    /// Not varlink at all: the connection is of no use.
+    Malformed(String),
+    /// A call that this service does not understand: answer with this and go on.
+    Answer(Failure),
+}
+
+impl Call {
+    /// A plain call with one reply.
+    pub fn new(request: Request) -> Call {
+        Call {
+            request,
+            more: false,
+            oneway: false,
+        }
+    }
+
+    /// On the wire, terminator included.
+    pub fn encode(&self) -> Vec<u8> {
+        crate::codec::encode(&RawCall {
+            method: self.request.method().to_owned(),
+            parameters: Some(self.request.parameters()),
+            more: self.more.then_some(true),
+            oneway: self.oneway.then_some(true),
+        })
+    }
+
+    /// From one message without its terminator.
+    pub fn decode(bytes: &[u8]) -> Result<Call, BadCall> {
+        let raw: RawCall = serde_json::from_slice(bytes).map_err(|e| BadCall::Malformed(e.to_string()))?;
+        let parameters = match raw.parameters {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(map)) => map,
+            Some(_) => return Err(BadCall::Malformed("'parameters' is not an object".to_owned())),
+        };
+        let request = request(&raw.method, &parameters).map_err(BadCall::Answer)?;
+        Ok(Call {
+            request,
+            more: raw.more.unwrap_or(false),
+            oneway: raw.oneway.unwrap_or(false),
+        })
+    }
+}
+
+fn request(method: &str, parameters: &Map<String, Value>) -> Result<Request, Failure> {
+    let interface = || match parameters.get("interface") {
+        Some(Value::String(name)) => Ok(name.clone()),
+        _ => Err(Failure::InvalidParameter {
+            parameter: "interface".to_owned(),
+        }),
+    };
+    let (request, takes) = match method {
+        "org.mpathd.Status" => (Request::Status, None),
+        "org.mpathd.Watch" => (Request::Watch, None),
+        "org.mpathd.Offline" => (
+            Request::Offline {
+                interface: interface()?,
+            },
+            Some("interface"),
+        ),
+        "org.mpathd.Online" => (
+            Request::Online {
+                interface: interface()?,
+            },
+            Some("interface"),
+        ),
+        "org.mpathd.Reload" => (Request::Reload, None),
+        "org.mpathd.Statistics" => (Request::Statistics, None),
+        "org.varlink.service.GetInfo" => (Request::GetInfo, None),
+        "org.varlink.service.GetInterfaceDescription" => (
+            Request::GetInterfaceDescription {
+                interface: interface()?,
+            },
+            Some("interface"),
+        ),
+        _ => return Err(unknown_method(method)),
+    };
+    match parameters.keys().find(|key| Some(key.as_str()) != takes) {
+        Some(extra) => Err(Failure::InvalidParameter {
+            parameter: extra.clone(),
+        }),
+        None => Ok(request),
+    }
+}
+
+fn unknown_method(method: &str) -> Failure {
+    match method.rsplit_once('.') {
+        Some((interface, _)) if interface != crate::INTERFACE && interface != "org.varlink.service" => {
+            Failure::InterfaceNotFound {
+                interface: interface.to_owned(),
+            }
+        }
+        _ => Failure::MethodNotFound {
+            method: method.to_owned(),
+        },
+    }
+}
+
+/// A successful answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Done; nothing to say.
+    Done,
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Watch`]; more follow.
+    Event(TimedEvent),
+    /// To [`Request::GetInfo`].
+    Info(ServiceInfo),
+    /// To [`Request::GetInterfaceDescription`].
+    Description(String),
+}
+
+impl Reply {
+    /// On the wire, terminator included.
+    pub fn encode(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Status<'a> {
+            status: &'a mpath_model::Status,
+        }
+        #[derive(Serialize)]
+        struct Event<'a> {
+            event: &'a TimedEvent,
+        }
+        match self {
+            Reply::Done => encode_reply(&json!({}), false),
+            Reply::Status(status) => encode_reply(&Status { status }, false),
+            Reply::Event(event) => encode_reply(&Event { event }, true),
+            Reply::Info(info) => encode_reply(info, false),
+            Reply::Description(text) => encode_reply(&json!({ "description": text }), false),
+        }
+    }
+}
+
+fn encode_reply<T: Serialize>(parameters: &T, continues: bool) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Raw<'a, T> {
+        parameters: &'a T,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        continues: Option<bool>,
+    }
+    crate::codec::encode(&Raw {
+        parameters,
+        continues: continues.then_some(true),
+    })
+}
+
+/// Who answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceInfo {
+    /// Maker.
+    pub vendor: String,
+    /// `mpathd`.
+    pub product: String,
+    /// Its version.
+    pub version: String,
+    /// Where to read more.
+    pub url: String,
+    /// Varlink interfaces it has.
+    pub interfaces: Vec<String>,
+}
+
+impl ServiceInfo {
+    /// What mpathd of this version says of itself.
+    pub fn mpathd(version: &str) -> ServiceInfo {
+        ServiceInfo {
+            vendor: "mpathd".to_owned(),
+            product: "mpathd".to_owned(),
+            version: version.to_owned(),
+            url: "https://varlink.org/".to_owned(),
+            interfaces: vec!["org.varlink.service".to_owned(), crate::INTERFACE.to_owned()],
+        }
+    }
+}
+
+/// An event with the wall-clock time at which it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedEvent {
+    /// RFC 3339.
+    pub time: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// An answer as it came, its parameters still JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplyMessage {
+    /// Parameters, or why there are none.
+    pub result: Result<Value, Failure>,
+    /// More answers to the same call follow.
+    pub continues: bool,
+}
+
+impl ReplyMessage {
+    /// From one message without its terminator.
+    pub fn decode(bytes: &[u8]) -> Result<ReplyMessage, String> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw {
+            parameters: Option<Value>,
+            continues: Option<bool>,
+            error: Option<String>,
+        }
+        let raw: Raw = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let parameters = raw.parameters.unwrap_or_else(|| json!({}));
+        if !parameters.is_object() {
+            return Err("'parameters' is not an object".to_owned());
+        }
+        let result = match raw.error {
+            Some(error) => Err(Failure::from_wire(error, parameters)),
+            None => Ok(parameters),
+        };
+        Ok(ReplyMessage {
+            result,
+            continues: raw.continues.unwrap_or(false),
+        })
+    }
+}
+
+/// The value under `key` of a reply's parameters.
+pub(crate) fn field<T: DeserializeOwned>(mut parameters: Value, key: &str) -> Result<T, String> {
+    let value = parameters
+        .get_mut(key)
+        .map(Value::take)
+        .ok_or_else(|| format!("reply without '{key}'"))?;
+    serde_json::from_value(value).map_err(|e| format!("reply with a bad '{key}': {e}"))
+}
+
+#[cfg(test)]
+mod tests;
