@@ -2,8 +2,16 @@
 //! clocks. It decides nothing: it shows what is there, tells of changes and does what it is told. All
 //! `unsafe` is in [`sys`], all knowledge of netlink messages in [`netlink`].
 
+pub mod clock;
+pub mod echo;
 pub mod error;
+pub mod kernel;
 pub mod netlink;
+pub mod packet;
+pub mod probes;
 pub mod sys;
+pub mod sysctl;
 
 pub use error::Error;
+pub use kernel::Kernel;
+pub use probes::Probes;

@@ -227,17 +227,17 @@ impl Socket {
         answer.expect("the loop ends with an answer")
     }
 
-    /// Hands every waiting notification (message type, payload) to `each`, without waiting. What it fails
-    /// on is counted.
+    /// Hands every waiting notification (message type, NLM_F_* flags, payload) to `each`, without waiting.
+    /// What it fails on is counted.
     pub fn drain(
         &mut self,
-        mut each: impl FnMut(u16, &[u8]) -> Result<(), DecodeError>,
+        mut each: impl FnMut(u16, u16, &[u8]) -> Result<(), DecodeError>,
     ) -> Result<Drained, Error> {
         let mut drained = Drained::Empty;
         let mut undecodable = 0;
         loop {
             let result = self.receive("notification", MsgFlags::MSG_DONTWAIT, |header, payload| {
-                if each(header.kind, payload).is_err() {
+                if each(header.kind, header.flags, payload).is_err() {
                     undecodable += 1;
                 }
             });

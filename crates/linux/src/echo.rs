@@ -1,0 +1,253 @@
+//! Raw ICMP and ICMPv6 sockets for echo probes: one for each interface and family, which sends from any
+//! address of that interface, only out of it, and hears only what comes in on it. Packet layouts are
+//! mpath-wire's.
+
+use crate::packet::{drain, stamp};
+use crate::{Error, sys};
+use mpath_model::kernel::{Heard, Packet};
+use mpath_model::{Family, IfIndex};
+use mpath_wire::{icmp, icmp6};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket as net;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType,
+    SockaddrIn, SockaddrIn6, sockopt,
+};
+use nix::sys::time::TimeSpec;
+use std::io::{IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+/// ICMP_FILTER (linux/icmp.h), at level SOL_RAW.
+const ICMP_FILTER: i32 = 1;
+/// ICMPV6_FILTER (linux/icmpv6.h), at level IPPROTO_ICMPV6.
+const ICMPV6_FILTER: i32 = 1;
+/// SOL_RAW (linux/socket.h).
+const SOL_RAW: i32 = 255;
+/// Hop limit of probes (mpathd-behaviour.md 1.6): a target behind a router proves nothing about the link.
+const HOPS: i32 = 1;
+/// Bytes kept of an answer's payload.
+const PAYLOAD: usize = 64;
+/// Bytes read of a packet; answers to our probes are far shorter.
+const PACKET: usize = 2048;
+
+/// What to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Source address, on the interface; unspecified lets the kernel choose.
+    pub source: IpAddr,
+    /// Target.
+    pub target: IpAddr,
+    /// The echo request.
+    pub echo: icmp::Echo<'a>,
+}
+
+/// An echo socket.
+#[derive(Debug)]
+pub struct EchoSocket {
+    fd: OwnedFd,
+    index: IfIndex,
+    family: Family,
+}
+
+impl EchoSocket {
+    /// Opens a socket that belongs to one interface, whatever becomes of its name.
+    pub fn open(index: IfIndex, family: Family) -> Result<EchoSocket, Error> {
+        let fail = |what: &str| {
+            let operation = format!("{what} of {} echo socket on interface {index}", family.version());
+            move |errno| Error::system(operation, errno)
+        };
+        let (af, protocol) = match family {
+            Family::Inet => (AddressFamily::Inet, SockProtocol::Icmp),
+            Family::Inet6 => (AddressFamily::Inet6, SockProtocol::IcmpV6),
+        };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = net::socket(af, SockType::Raw, flags, protocol).map_err(fail("open"))?;
+        let device = i32::try_from(index)
+            .map_err(|_| Errno::ENODEV)
+            .map_err(fail("find interface"))?;
+        sys::set_int_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, device)
+            .map_err(fail("set SO_BINDTOIFINDEX"))?;
+        net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
+        let options = match family {
+            Family::Inet => options4(&fd, device),
+            Family::Inet6 => options6(&fd, device),
+        };
+        options.map_err(fail("set options"))?;
+        Ok(EchoSocket { fd, index, family })
+    }
+
+    /// The descriptor, to wait on.
+    pub fn fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Sends an echo request.
+    pub fn send(&self, request: Request<'_>) -> Result<(), Errno> {
+        match (request.source, request.target) {
+            (IpAddr::V4(source), IpAddr::V4(target)) if self.family == Family::Inet => {
+                self.send4(source, target, &request.echo)
+            }
+            (IpAddr::V6(source), IpAddr::V6(target)) if self.family == Family::Inet6 => {
+                self.send6(source, target, &request.echo)
+            }
+            _ => Err(Errno::EAFNOSUPPORT),
+        }
+    }
+
+    fn send4(&self, source: Ipv4Addr, target: Ipv4Addr, echo: &icmp::Echo<'_>) -> Result<(), Errno> {
+        let info = libc::in_pktinfo {
+            ipi_ifindex: self.index.cast_signed(),
+            ipi_spec_dst: libc::in_addr {
+                s_addr: source.to_bits().to_be(),
+            },
+            ipi_addr: libc::in_addr { s_addr: 0 },
+        };
+        let [a, b, c, d] = target.octets();
+        let to = SockaddrIn::new(a, b, c, d, 0);
+        self.transmit(&echo.emit_request(), ControlMessage::Ipv4PacketInfo(&info), &to)
+    }
+
+    fn send6(&self, source: Ipv6Addr, target: Ipv6Addr, echo: &icmp::Echo<'_>) -> Result<(), Errno> {
+        let info = libc::in6_pktinfo {
+            ipi6_addr: libc::in6_addr {
+                s6_addr: source.octets(),
+            },
+            ipi6_ifindex: self.index,
+        };
+        // Only addresses of the link have a scope.
+        let local = target.is_unicast_link_local() || target.is_multicast();
+        let scope = if local { self.index } else { 0 };
+        let to = SockaddrIn6::from(SocketAddrV6::new(target, 0, 0, scope));
+        self.transmit(
+            &icmp6::emit_request(echo),
+            ControlMessage::Ipv6PacketInfo(&info),
+            &to,
+        )
+    }
+
+    fn transmit<A: net::SockaddrLike>(
+        &self,
+        message: &[u8],
+        source: ControlMessage<'_>,
+        to: &A,
+    ) -> Result<(), Errno> {
+        let slices = [IoSlice::new(message)];
+        let control = [source];
+        loop {
+            match net::sendmsg(self.fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(to)) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes the echo replies that are there, up to a bound. Whether more may be waiting.
+    pub fn receive(&self, out: &mut Vec<Heard>) -> bool {
+        drain(|| {
+            let heard = match self.family {
+                Family::Inet => self.receive4()?,
+                Family::Inet6 => self.receive6()?,
+            };
+            out.extend(heard);
+            Ok(())
+        })
+    }
+
+    fn receive4(&self) -> Result<Option<Heard>, Errno> {
+        let mut bytes = [0u8; PACKET];
+        let mut space = cmsg_space!(TimeSpec, libc::in_pktinfo);
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let got = net::recvmsg::<SockaddrIn>(self.fd(), &mut slices, Some(&mut space), flags)?;
+        let control: Vec<_> = got.cmsgs().into_iter().flatten().collect();
+        let length = got.bytes;
+        let ingress = control.iter().find_map(|message| match message {
+            ControlMessageOwned::Ipv4PacketInfo(info) => Some(info.ipi_ifindex.cast_unsigned()),
+            _ => None,
+        });
+        let Ok((header, reply)) = icmp::parse_reply_packet(&bytes[..length]) else {
+            return Ok(None);
+        };
+        if ingress != Some(self.index) {
+            return Ok(None);
+        }
+        let (from, to) = (header.source.into(), header.destination.into());
+        Ok(Some(self.heard(control, from, to, &reply)))
+    }
+
+    fn receive6(&self) -> Result<Option<Heard>, Errno> {
+        let mut bytes = [0u8; PACKET];
+        let mut space = cmsg_space!(TimeSpec, libc::in6_pktinfo);
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let got = net::recvmsg::<SockaddrIn6>(self.fd(), &mut slices, Some(&mut space), flags)?;
+        let from = got.address.map(|a| a.ip());
+        let control: Vec<_> = got.cmsgs().into_iter().flatten().collect();
+        let length = got.bytes;
+        let info = control.iter().find_map(|message| match message {
+            ControlMessageOwned::Ipv6PacketInfo(info) => Some(*info),
+            _ => None,
+        });
+        let (Some(from), Some(info), Ok(reply)) = (from, info, icmp6::parse_reply(&bytes[..length])) else {
+            return Ok(None);
+        };
+        if info.ipi6_ifindex != self.index {
+            return Ok(None);
+        }
+        let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+        Ok(Some(self.heard(control, from.into(), to.into(), &reply)))
+    }
+
+    fn heard(
+        &self,
+        control: Vec<ControlMessageOwned>,
+        from: IpAddr,
+        to: IpAddr,
+        reply: &icmp::EchoReply<'_>,
+    ) -> Heard {
+        Heard {
+            index: self.index,
+            at: stamp(control.into_iter()),
+            what: Packet::EchoReply {
+                from,
+                to,
+                code: reply.code,
+                ident: reply.ident,
+                seq: reply.seq,
+                payload: reply.payload[..reply.payload.len().min(PAYLOAD)].to_vec(),
+            },
+        }
+    }
+}
+
+fn options4(fd: &OwnedFd, device: i32) -> Result<(), Errno> {
+    let set = |name, value| sys::set_int_option(fd.as_fd(), libc::IPPROTO_IP, name, value);
+    set(libc::IP_TTL, HOPS)?;
+    set(libc::IP_MULTICAST_TTL, HOPS)?;
+    set(libc::IP_MULTICAST_LOOP, 0)?;
+    set(libc::IP_PKTINFO, 1)?;
+    // struct ip_mreqn: group, address, interface.
+    let mut interface = [0u8; 12];
+    interface[8..].copy_from_slice(&device.to_ne_bytes());
+    sys::set_option(fd.as_fd(), libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &interface)?;
+    // A set bit keeps a type out.
+    let filter = !(1u32 << icmp::ECHO_REPLY);
+    sys::set_option(fd.as_fd(), SOL_RAW, ICMP_FILTER, &filter.to_ne_bytes())
+}
+
+fn options6(fd: &OwnedFd, device: i32) -> Result<(), Errno> {
+    let set = |name, value| sys::set_int_option(fd.as_fd(), libc::IPPROTO_IPV6, name, value);
+    set(libc::IPV6_UNICAST_HOPS, HOPS)?;
+    set(libc::IPV6_MULTICAST_HOPS, HOPS)?;
+    set(libc::IPV6_MULTICAST_LOOP, 0)?;
+    set(libc::IPV6_MULTICAST_IF, device)?;
+    set(libc::IPV6_RECVPKTINFO, 1)?;
+    // A set bit keeps a type out: 256 bits in words of 32.
+    let mut filter = [u32::MAX; 8];
+    filter[usize::from(icmp6::ECHO_REPLY) / 32] &= !(1 << (icmp6::ECHO_REPLY % 32));
+    let filter: Vec<u8> = filter.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    sys::set_option(fd.as_fd(), libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &filter)
+}

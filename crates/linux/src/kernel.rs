@@ -1,0 +1,262 @@
+//! The kernel as the daemon sees it: what is there, what changes, and what it is asked to do.
+//!
+//! Two netlink sockets: one hears notifications, the other asks. The first joins its groups before the
+//! first dump, so that no change can fall between the two.
+
+use crate::netlink::{Drained, Socket, decode, encode};
+use crate::packet::Sender;
+use crate::{Error, sysctl};
+use mpath_model::kernel::{Inventory, KernelOp, Sysctl, nud};
+use mpath_model::{Address, Family, IfAddr, IfIndex, KernelEvent, Link, Mac, Neighbour};
+use mpath_wire::{arp, ndisc};
+use nix::errno::Errno;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::fd::RawFd;
+
+/// RTNLGRP_* (linux/rtnetlink.h): LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE.
+const GROUPS: [u32; 6] = [1, 3, 5, 7, 9, 11];
+
+/// The kernel of the network namespace in which this was opened.
+#[derive(Debug)]
+pub struct Kernel {
+    events: Socket,
+    requests: Socket,
+    sender: Sender,
+    /// Interface names as last heard: an address's label is one only where it differs.
+    names: HashMap<IfIndex, String>,
+}
+
+impl Kernel {
+    /// Opens the sockets. From now on changes are noted.
+    pub fn open() -> Result<Kernel, Error> {
+        let events = Socket::open()?;
+        for group in GROUPS {
+            events.join(group)?;
+        }
+        Ok(Kernel {
+            events,
+            requests: Socket::open()?,
+            sender: Sender::open()?,
+            names: HashMap::new(),
+        })
+    }
+
+    /// Becomes readable when events are there.
+    pub fn event_fd(&self) -> RawFd {
+        self.events.fd()
+    }
+
+    /// The socket that hears notifications, for its counters and its buffer size.
+    pub fn events(&self) -> &Socket {
+        &self.events
+    }
+
+    /// The socket that asks, for its counters.
+    pub fn requests(&self) -> &Socket {
+        &self.requests
+    }
+
+    /// Takes all events that are there, without waiting. True if the kernel had to drop some: then only a
+    /// dump shows the truth.
+    pub fn read_events(&mut self, out: &mut Vec<KernelEvent>) -> Result<bool, Error> {
+        let names = &mut self.names;
+        let drained = self.events.drain(|kind, flags, payload| {
+            if let Some(mut event) = decode::event(kind, flags, payload)? {
+                note(names, &mut event);
+                out.push(event);
+            }
+            Ok(())
+        })?;
+        Ok(drained == Drained::Overflowed)
+    }
+
+    /// Everything the kernel shows.
+    pub fn dump(&mut self) -> Result<Inventory, Error> {
+        let mut found = Inventory {
+            links: self
+                .requests
+                .dump_with(encode::get_links(), |_, payload| decode::link(payload))?,
+            ..Inventory::default()
+        };
+        self.names = found.links.iter().map(|l| (l.index, l.name.clone())).collect();
+        for family in Family::BOTH {
+            found.addresses.extend(self.addresses(family, 0)?);
+            let routes = encode::get_routes(family);
+            found.routes.extend(
+                self.requests
+                    .dump_with(routes, |_, payload| decode::route(payload))?,
+            );
+            found.neighbours.extend(self.neighbours(family, 0)?);
+        }
+        for link in found.links.iter().filter(|l| !l.loopback) {
+            let values = Sysctl::ALL
+                .into_iter()
+                .filter_map(|key| Some((link.name.clone(), key, sysctl::read(&link.name, key)?)));
+            found.sysctls.extend(values);
+        }
+        Ok(found)
+    }
+
+    /// One interface as it is now, live carrier included; none if it does not exist.
+    pub fn link(&mut self, index: IfIndex) -> Result<Option<Link>, Error> {
+        let asked = encode::get_link(index);
+        match self
+            .requests
+            .query_with(asked, |_, payload| decode::link(payload))
+        {
+            Err(error) if error.errno() == libc::ENODEV => Ok(None),
+            result => result,
+        }
+    }
+
+    /// Carries out the requests in order, each even if one before it failed. One errno for each, 0 for
+    /// success. Neighbouring netlink requests share a system call.
+    pub fn apply(&mut self, ops: &[KernelOp]) -> Vec<i32> {
+        let mut errors = Vec::with_capacity(ops.len());
+        let mut rest = ops;
+        while let Some((first, others)) = rest.split_first() {
+            let batch: Vec<_> = rest.iter().map_while(encode::request).collect();
+            if batch.is_empty() {
+                errors.push(self.perform(first).err().map_or(0, |e| e as i32));
+                rest = others;
+            } else {
+                let (done, left) = rest.split_at(batch.len());
+                let mut results = self.requests.batch(batch);
+                self.retry_peers(done, &mut results);
+                errors.append(&mut results);
+                rest = left;
+            }
+        }
+        errors
+    }
+
+    /// A request that is more, or something else, than one netlink message.
+    fn perform(&mut self, op: &KernelOp) -> Result<(), Errno> {
+        match op {
+            KernelOp::FlushNeighbours(index) => self.flush_neighbours(*index),
+            KernelOp::Announce {
+                index,
+                address,
+                router,
+            } => {
+                let mac = self.mac(*index)?;
+                let frame = match address {
+                    IpAddr::V4(address) => arp::gratuitous_frame(mac, *address),
+                    IpAddr::V6(address) => ndisc::unsolicited_na_frame(mac, *address, *router),
+                };
+                self.sender.send(*index, &frame)
+            }
+            KernelOp::Solicit {
+                index,
+                source,
+                target,
+            } => {
+                let mac = self.mac(*index)?;
+                let frame = match (source, target) {
+                    (IpAddr::V4(source), IpAddr::V4(target)) => {
+                        arp::request_frame(mac, Mac::BROADCAST, *source, *target)
+                    }
+                    (IpAddr::V6(source), IpAddr::V6(target)) => {
+                        ndisc::solicitation_frame(mac, *source, *target)
+                    }
+                    _ => return Err(Errno::EAFNOSUPPORT),
+                };
+                self.sender.send(*index, &frame)
+            }
+            KernelOp::SetSysctl {
+                interface,
+                key,
+                value,
+            } => sysctl::write(interface, *key, *value),
+            KernelOp::AddAddress(_)
+            | KernelOp::DelAddress { .. }
+            | KernelOp::AddRoute(..)
+            | KernelOp::DelRoute(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    /// MAC of an interface at this moment. EOPNOTSUPP if it has none to announce.
+    fn mac(&mut self, index: IfIndex) -> Result<Mac, Errno> {
+        let link = self.link(index).map_err(|e| Errno::from_raw(e.errno()))?;
+        link.ok_or(Errno::ENODEV)?.mac.ok_or(Errno::EOPNOTSUPP)
+    }
+
+    /// Deletes what the interface has learnt of its neighbours; entries set by hand stay.
+    fn flush_neighbours(&mut self, index: IfIndex) -> Result<(), Errno> {
+        let mut requests = Vec::new();
+        for family in Family::BOTH {
+            let found = self.neighbours(family, index);
+            let found = found.map_err(|e| Errno::from_raw(e.errno()))?;
+            let learnt = found
+                .iter()
+                .filter(|n| n.index == index && n.state & (nud::PERMANENT | nud::NOARP) == 0);
+            requests.extend(learnt.map(encode::del_neighbour));
+        }
+        let results = self.requests.batch(requests);
+        // An entry may have gone by itself meanwhile.
+        match results.into_iter().find(|e| *e != 0 && *e != libc::ENOENT) {
+            Some(errno) => Err(Errno::from_raw(errno)),
+            None => Ok(()),
+        }
+    }
+
+    /// IPv4 addresses with a peer are deleted by naming the peer, which the request does not know.
+    fn retry_peers(&mut self, ops: &[KernelOp], results: &mut [i32]) {
+        for (op, result) in ops.iter().zip(results) {
+            if let (KernelOp::DelAddress { index, addr }, libc::EADDRNOTAVAIL) = (op, *result)
+                && let Some(peer) = self.peer(*index, *addr)
+            {
+                let retry = vec![encode::del_address(*index, *addr, Some(peer))];
+                *result = self.requests.batch(retry).first().copied().unwrap_or(*result);
+            }
+        }
+    }
+
+    fn peer(&mut self, index: IfIndex, addr: IfAddr) -> Option<IpAddr> {
+        let found = self.addresses(addr.family(), index).ok()?;
+        found
+            .into_iter()
+            .find(|a| a.index == index && a.addr == addr)
+            .and_then(|a| a.peer)
+    }
+
+    /// Addresses of an interface, or of all for 0.
+    fn addresses(&mut self, family: Family, index: IfIndex) -> Result<Vec<Address>, Error> {
+        let asked = encode::get_addresses(family, index);
+        let mut found = self
+            .requests
+            .dump_with(asked, |_, payload| decode::address(payload))?;
+        for address in &mut found {
+            normalise(&self.names, address);
+        }
+        Ok(found)
+    }
+
+    /// Neighbours on an interface, or on all for 0.
+    fn neighbours(&mut self, family: Family, index: IfIndex) -> Result<Vec<Neighbour>, Error> {
+        let asked = encode::get_neighbours(family, index);
+        self.requests
+            .dump_with(asked, |_, payload| decode::neighbour(payload))
+    }
+}
+
+/// Keeps the names up to date and drops labels that are none.
+fn note(names: &mut HashMap<IfIndex, String>, event: &mut KernelEvent) {
+    match event {
+        KernelEvent::Link(link) => {
+            names.insert(link.index, link.name.clone());
+        }
+        KernelEvent::LinkGone(index) => {
+            names.remove(index);
+        }
+        KernelEvent::Address(address) | KernelEvent::AddressGone(address) => normalise(names, address),
+        _ => {}
+    }
+}
+
+fn normalise(names: &HashMap<IfIndex, String>, address: &mut Address) {
+    if address.label.as_ref() == names.get(&address.index) {
+        address.label = None;
+    }
+}

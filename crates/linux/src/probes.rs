@@ -1,0 +1,132 @@
+//! The sockets the engine listens and sends with: which are open follows from what it wants to hear.
+
+use crate::Error;
+use crate::echo::{EchoSocket, Request};
+use crate::packet::{ArpListener, Sender};
+use mpath_model::kernel::{Heard, Listen, Transmit};
+use mpath_model::{Family, IfIndex};
+use mpath_wire::icmp;
+use nix::errno::Errno;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::RawFd;
+
+/// All probe sockets.
+#[derive(Debug, Default)]
+pub struct Probes {
+    echo: BTreeMap<(IfIndex, Family), EchoSocket>,
+    arp: BTreeMap<IfIndex, ArpListener>,
+    sender: Option<Sender>,
+    generation: u64,
+}
+
+impl Probes {
+    /// No sockets.
+    pub fn new() -> Probes {
+        Probes::default()
+    }
+
+    /// Opens what is wanted and not open, closes what is open and not wanted. Returns what could not be
+    /// opened, by interface; it is tried again with the next call. `names` is for the errors only.
+    pub fn listen(
+        &mut self,
+        wanted: &Listen,
+        names: &dyn Fn(IfIndex) -> Option<String>,
+    ) -> Vec<(IfIndex, Error)> {
+        let before = (self.echo.len(), self.arp.len());
+        self.echo.retain(|key, _| wanted.echo.contains(key));
+        self.arp
+            .retain(|index, socket| wanted.arp.contains(index) && !socket.is_dead());
+        let mut changed = before != (self.echo.len(), self.arp.len());
+        let mut errors = Vec::new();
+        for key @ (index, family) in &wanted.echo {
+            if !self.echo.contains_key(key) {
+                match EchoSocket::open(*index, *family) {
+                    Ok(socket) => changed |= self.echo.insert(*key, socket).is_none(),
+                    Err(error) => errors.push((*index, named(error, *index, names))),
+                }
+            }
+        }
+        for index in &wanted.arp {
+            if !self.arp.contains_key(index) {
+                match ArpListener::open(*index) {
+                    Ok(socket) => changed |= self.arp.insert(*index, socket).is_none(),
+                    Err(error) => errors.push((*index, named(error, *index, names))),
+                }
+            }
+        }
+        self.generation += u64::from(changed);
+        errors
+    }
+
+    /// Descriptors that are open now.
+    pub fn fds(&self) -> Vec<RawFd> {
+        let echo = self.echo.values().map(EchoSocket::fd);
+        echo.chain(self.arp.values().map(ArpListener::fd)).collect()
+    }
+
+    /// Counts the changes of [`Probes::fds`]. After a change all descriptors have to be registered anew: a
+    /// number may stand for another socket.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Takes what a descriptor has, up to a bound of 256 packets. Whether more may be waiting: an
+    /// edge-triggered caller has to come back for it.
+    pub fn receive(&mut self, fd: RawFd, out: &mut Vec<Heard>) -> bool {
+        if let Some(socket) = self.echo.values().find(|s| s.fd() == fd) {
+            return socket.receive(out);
+        }
+        self.arp
+            .values()
+            .find(|s| s.fd() == fd)
+            .is_some_and(|socket| socket.receive(out))
+    }
+
+    /// Sends a packet. An echo needs its socket open (see [`Probes::listen`]), else ENOTCONN.
+    pub fn send(&mut self, what: &Transmit) -> io::Result<()> {
+        let sent = match what {
+            Transmit::Echo {
+                index,
+                source,
+                target,
+                ident,
+                seq,
+                payload,
+            } => {
+                let key = (*index, Family::of(target));
+                let socket = self.echo.get(&key).ok_or(Errno::ENOTCONN)?;
+                socket.send(Request {
+                    source: *source,
+                    target: *target,
+                    echo: icmp::Echo {
+                        ident: *ident,
+                        seq: *seq,
+                        payload,
+                    },
+                })
+            }
+            Transmit::Frame { index, bytes } => self.sender()?.send(*index, bytes),
+        };
+        sent.map_err(io::Error::from)
+    }
+
+    fn sender(&mut self) -> Result<&Sender, Errno> {
+        if self.sender.is_none() {
+            let opened = Sender::open().map_err(|e| Errno::from_raw(e.errno()))?;
+            self.sender = Some(opened);
+        }
+        self.sender.as_ref().ok_or(Errno::EBADF)
+    }
+}
+
+/// The error with the interface's name in place of its index.
+fn named(error: Error, index: IfIndex, names: &dyn Fn(IfIndex) -> Option<String>) -> Error {
+    match (error, names(index)) {
+        (Error::System { operation, errno }, Some(name)) => Error::System {
+            operation: operation.replace(&format!("interface {index}"), &name),
+            errno,
+        },
+        (error, _) => error,
+    }
+}
