@@ -1,1 +1,33 @@
-//! Placeholder until the first lines of this crate land.
+//! Real network namespaces for tests, the demo and the benches: a private user namespace (no root needed), hosts,
+//! the standard network, faults, traffic with outage measurement, and a driver for the real daemon.
+//!
+//! A test looks like this:
+//!
+//! ```no_run
+//! use mpath_testkit::{Lan, LanOptions, isolated};
+//! # #[allow(dead_code)]
+//! #[test]
+//! fn cable_cut() {
+//!     isolated("cable_cut", || {
+//!         let lan = Lan::new(LanOptions::default()).unwrap();
+//!         lan.cut(0).unwrap();
+//!     });
+//! }
+//! ```
+
+pub mod error;
+pub mod host;
+pub mod lan;
+mod link;
+pub mod private;
+pub mod process;
+pub mod traffic;
+pub mod wait;
+
+pub use error::Error;
+pub use host::Host;
+pub use lan::{Lan, LanOptions};
+pub use private::{enter_private_namespace, isolated, isolated_for};
+pub use process::Process;
+pub use traffic::{Echo, TcpBulk, TcpSource, UdpStream};
+pub use wait::{poll_until, wait_until};

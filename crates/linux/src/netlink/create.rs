@@ -11,8 +11,8 @@ use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
     BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
-    InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge,
-    MacVlanMode,
+    InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    LinkProtoInfoBridge, MacVlanMode,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -125,7 +125,9 @@ pub fn set_port_state(socket: &mut Socket, port: IfIndex, state: PortState) -> R
     let option = DefaultNla::new(IFLA_BRPORT_STATE, vec![u8::from(state)]);
     message
         .attributes
-        .push(LinkAttribute::ProtoInfoBridge(vec![LinkProtoInfoBridge::Other(option)]));
+        .push(LinkAttribute::ProtoInfoBridge(vec![LinkProtoInfoBridge::Other(
+            option,
+        )]));
     socket.request(RouteNetlinkMessage::SetLink(message), 0)
 }
 

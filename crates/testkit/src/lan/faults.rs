@@ -1,0 +1,81 @@
+//! What can be broken in a [`Lan`], and mended. Each gives the time just before the kernel was told, from which an
+//! outage is counted.
+
+use super::{Lan, PortState};
+use crate::error::Error;
+use std::time::Instant;
+
+impl Lan {
+    /// Pulls the cable of NIC `n`: its carrier is gone.
+    pub fn cut(&self, n: usize) -> Result<Instant, Error> {
+        let port = self.switch.index_of(&format!("p{n}"))?;
+        let at = Instant::now();
+        self.switch.set_admin(port, false)?;
+        Ok(at)
+    }
+
+    /// Plugs the cable of NIC `n` back in.
+    pub fn plug(&self, n: usize) -> Result<Instant, Error> {
+        let port = self.switch.index_of(&format!("p{n}"))?;
+        let at = Instant::now();
+        self.switch.set_admin(port, true)?;
+        Ok(at)
+    }
+
+    /// Makes the path behind the switch port of NIC `n` silent: the carrier stays, no frame passes either way.
+    pub fn blackhole(&self, n: usize) -> Result<Instant, Error> {
+        self.set_path(n, PortState::Disabled)
+    }
+
+    /// Opens the path of NIC `n` again.
+    pub fn heal(&self, n: usize) -> Result<Instant, Error> {
+        self.set_path(n, PortState::Forwarding)
+    }
+
+    fn set_path(&self, n: usize, state: PortState) -> Result<Instant, Error> {
+        let nic = &self.nics[n];
+        let at = Instant::now();
+        self.switch.set_port_state(nic.core, state)?;
+        self.switch.set_port_state(nic.uplink, state)?;
+        Ok(at)
+    }
+
+    /// Sets NIC `n` administratively down on the server.
+    pub fn admin_down(&self, n: usize) -> Result<Instant, Error> {
+        let index = self.server.index_of(&self.nics[n].name)?;
+        let at = Instant::now();
+        self.server.set_admin(index, false)?;
+        Ok(at)
+    }
+
+    /// Sets NIC `n` administratively up on the server.
+    pub fn admin_up(&self, n: usize) -> Result<Instant, Error> {
+        let index = self.server.index_of(&self.nics[n].name)?;
+        let at = Instant::now();
+        self.server.set_admin(index, true)?;
+        Ok(at)
+    }
+
+    /// Takes NIC `n` out of the server, cable and all.
+    pub fn remove(&self, n: usize) -> Result<Instant, Error> {
+        let at = Instant::now();
+        self.server.delete(&self.nics[n].name)?;
+        Ok(at)
+    }
+
+    /// Puts NIC `n` back: same name and link-layer address, a new interface index, admin up, no addresses.
+    pub fn recreate(&self, n: usize) -> Result<Instant, Error> {
+        let at = Instant::now();
+        self.attach(n)?;
+        self.server.set_up(&self.nics[n].name)?;
+        Ok(at)
+    }
+
+    /// Renames NIC `n`.
+    pub fn rename(&mut self, n: usize, new: &str) -> Result<Instant, Error> {
+        let at = Instant::now();
+        self.server.rename(&self.nics[n].name, new)?;
+        self.nics[n].name = new.to_owned();
+        Ok(at)
+    }
+}

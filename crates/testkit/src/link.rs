@@ -1,0 +1,142 @@
+//! Interfaces of a [`Host`]: making, changing and finding them. Each function is one rtnetlink request.
+
+use crate::error::{Context, Error};
+use crate::host::Host;
+use mpath_linux::netlink::create::{self, End, PortState};
+use mpath_model::{IfAddr, IfIndex, Mac};
+use std::net::IpAddr;
+
+impl Host {
+    /// Index of an interface.
+    pub fn index_of(&self, name: &str) -> Result<IfIndex, Error> {
+        self.run(|| nix::net::if_::if_nametoindex(name))
+            .context(|| format!("find interface {name} on {}", self.name()))
+    }
+
+    /// Whether an interface of this name exists.
+    pub fn has(&self, name: &str) -> bool {
+        self.index_of(name).is_ok()
+    }
+
+    /// Makes a veth pair: `one` here, `other` on the host `peer`.
+    pub fn veth(&self, mut one: End, peer: &Host, mut other: End) -> Result<(), Error> {
+        one.namespace = Some(self.fd());
+        other.namespace = Some(peer.fd());
+        create::veth(&mut self.netlink(), &one, &other).context(|| {
+            format!(
+                "make veth {} on {} - {} on {}",
+                one.name,
+                self.name(),
+                other.name,
+                peer.name()
+            )
+        })
+    }
+
+    /// Makes a bridge that behaves like a plain switch, and sets it up.
+    pub fn bridge(&self, name: &str) -> Result<IfIndex, Error> {
+        let end = End {
+            name: name.to_owned(),
+            ..End::default()
+        };
+        create::bridge(&mut self.netlink(), &end)
+            .context(|| format!("make bridge {name} on {}", self.name()))?;
+        self.set_up(name)?;
+        self.index_of(name)
+    }
+
+    /// Makes a macvlan in bridge mode on `parent`.
+    pub fn macvlan(&self, name: &str, parent: &str, mac: Option<Mac>) -> Result<(), Error> {
+        let parent = self.index_of(parent)?;
+        let end = End {
+            name: name.to_owned(),
+            mac,
+            ..End::default()
+        };
+        create::macvlan(&mut self.netlink(), &end, parent)
+            .context(|| format!("make macvlan {name} on {}", self.name()))
+    }
+
+    /// Makes `port` a port of a bridge, and sets it up; gives its index.
+    pub fn plug_port(&self, port: &str, bridge: IfIndex) -> Result<IfIndex, Error> {
+        let index = self.index_of(port)?;
+        create::set_master(&mut self.netlink(), index, bridge)
+            .context(|| format!("make {port} a bridge port on {}", self.name()))?;
+        self.set_admin(index, true)?;
+        Ok(index)
+    }
+
+    /// Administratively up.
+    pub fn set_up(&self, name: &str) -> Result<(), Error> {
+        self.set_admin(self.index_of(name)?, true)
+    }
+
+    /// Administratively down.
+    pub fn set_down(&self, name: &str) -> Result<(), Error> {
+        self.set_admin(self.index_of(name)?, false)
+    }
+
+    /// Administratively up or down, by index.
+    pub fn set_admin(&self, index: IfIndex, up: bool) -> Result<(), Error> {
+        create::set_admin_state(&mut self.netlink(), index, up).context(|| {
+            let state = if up { "up" } else { "down" };
+            format!("set interface {index} {state} on {}", self.name())
+        })
+    }
+
+    /// Sets the state of a bridge port.
+    pub fn set_port_state(&self, port: IfIndex, state: PortState) -> Result<(), Error> {
+        create::set_port_state(&mut self.netlink(), port, state)
+            .context(|| format!("set bridge port {port} {state:?} on {}", self.name()))
+    }
+
+    /// Renames an interface.
+    pub fn rename(&self, name: &str, new: &str) -> Result<(), Error> {
+        let index = self.index_of(name)?;
+        create::rename(&mut self.netlink(), index, new)
+            .context(|| format!("rename {name} to {new} on {}", self.name()))
+    }
+
+    /// Sets a link-layer address.
+    pub fn set_mac(&self, name: &str, mac: Mac) -> Result<(), Error> {
+        let index = self.index_of(name)?;
+        create::set_mac(&mut self.netlink(), index, mac)
+            .context(|| format!("set link-layer address {mac} of {name} on {}", self.name()))
+    }
+
+    /// Deletes an interface.
+    pub fn delete(&self, name: &str) -> Result<(), Error> {
+        let index = self.index_of(name)?;
+        create::delete(&mut self.netlink(), index).context(|| format!("delete {name} on {}", self.name()))
+    }
+
+    /// Adds an address, given like `192.0.2.1/24`.
+    pub fn add_address(&self, name: &str, addr: &str) -> Result<(), Error> {
+        let (index, addr) = (self.index_of(name)?, parse(addr)?);
+        create::add_address(&mut self.netlink(), index, addr)
+            .context(|| format!("add {addr} to {name} on {}", self.name()))
+    }
+
+    /// Deletes an address.
+    pub fn del_address(&self, name: &str, addr: &str) -> Result<(), Error> {
+        let (index, addr) = (self.index_of(name)?, parse(addr)?);
+        create::del_address(&mut self.netlink(), index, addr)
+            .context(|| format!("delete {addr} from {name} on {}", self.name()))
+    }
+
+    /// Adds a static route, given like `0.0.0.0/0`, `192.0.2.1`.
+    pub fn add_route(&self, name: &str, dst: &str, gateway: &str) -> Result<(), Error> {
+        let (index, dst, gateway) = (self.index_of(name)?, parse(dst)?, parse_ip(gateway)?);
+        create::add_route(&mut self.netlink(), index, dst, gateway)
+            .context(|| format!("add route {dst} via {gateway} dev {name} on {}", self.name()))
+    }
+}
+
+fn parse(addr: &str) -> Result<IfAddr, Error> {
+    addr.parse::<IfAddr>().context(|| "read an address")
+}
+
+fn parse_ip(addr: &str) -> Result<IpAddr, Error> {
+    addr.parse::<IpAddr>()
+        .context(|| format!("read the address {addr}"))
+}
