@@ -72,7 +72,7 @@ impl fmt::Display for ClientError {
             ClientError::Closed(path) => {
                 write!(
                     f,
-                    "the daemon closed the connection on socket {}: it has stopped",
+                    "the daemon closed the connection on socket {}: it has stopped, or this reader was too slow",
                     path.display()
                 )
             }

@@ -1,0 +1,179 @@
+//! Who is at the other end of a control connection, and what that user may do.
+
+use mio::net::UnixStream;
+use mpath_core::diag::Line;
+use mpath_model::event::Level;
+use mpath_model::settings::Daemon;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::{Group, geteuid};
+
+/// What a peer may do; each includes the ones before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rights {
+    /// Ask who answers.
+    None,
+    /// See everything.
+    Read,
+    /// Change things.
+    Control,
+}
+
+/// The groups of `[daemon]`, as numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Members may change things.
+    pub(crate) control: Option<u32>,
+    /// Members may read.
+    pub(crate) read: Option<u32>,
+}
+
+impl Access {
+    /// Looks the groups up. The lines tell of groups that do not exist: nobody gets a right by those.
+    /// Reads the user database, so for start and reload only.
+    pub(crate) fn of(settings: &Daemon) -> (Access, Vec<Line>) {
+        let mut lines = Vec::new();
+        let mut gid = |key: &str, name: &Option<String>| {
+            let name = name.as_ref()?;
+            let cause = match Group::from_name(name) {
+                Ok(Some(group)) => return Some(group.gid.as_raw()),
+                Ok(None) => "no such group".to_owned(),
+                Err(e) => e.desc().to_owned(),
+            };
+            lines.push(Line {
+                level: Level::Warning,
+                text: format!("{key} {name} not found: nobody but root has its rights"),
+                fields: vec![("group".to_owned(), name.clone()), ("cause".to_owned(), cause)],
+            });
+            None
+        };
+        let access = Access {
+            control: gid("control_group", &settings.control_group),
+            read: gid("read_group", &settings.read_group),
+        };
+        (access, lines)
+    }
+}
+
+/// Credentials of a peer at the time it connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// User; the overflow user if the kernel does not tell.
+    pub(super) uid: u32,
+    /// All its groups.
+    groups: Vec<u32>,
+}
+
+/// The kernel's number for users it cannot express (`/proc/sys/kernel/overflowuid`).
+const NOBODY: u32 = 65534;
+
+impl Peer {
+    /// Asks the kernel.
+    pub(super) fn of(stream: &UnixStream) -> Peer {
+        let Ok(credentials) = getsockopt(stream, PeerCredentials) else {
+            return Peer {
+                uid: NOBODY,
+                groups: Vec::new(),
+            };
+        };
+        let mut groups = supplementary(credentials.pid(), credentials.uid());
+        groups.push(credentials.gid());
+        Peer {
+            uid: credentials.uid(),
+            groups,
+        }
+    }
+
+    /// Root, or the user the daemon itself runs as (in a user namespace nobody else is root).
+    pub(super) fn is_root(&self) -> bool {
+        self.uid == 0 || self.uid == geteuid().as_raw()
+    }
+
+    /// What the peer may do.
+    pub(super) fn rights(&self, access: &Access) -> Rights {
+        let member = |gid: Option<u32>| gid.is_some_and(|g| self.groups.contains(&g));
+        if self.is_root() || member(access.control) {
+            Rights::Control
+        } else if member(access.read) {
+            Rights::Read
+        } else {
+            Rights::None
+        }
+    }
+}
+
+/// Supplementary groups of a process, from /proc: SO_PEERGROUPS needs unsafe code, and the user database
+/// could block the loop. The pid may have passed to another process since; its groups count only if that
+/// one runs as the same user, which then gains nothing it could not have anyway.
+fn supplementary(pid: i32, uid: u32) -> Vec<u32> {
+    if pid <= 0 {
+        return Vec::new();
+    }
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    groups_in(&text, uid)
+}
+
+fn groups_in(status: &str, uid: u32) -> Vec<u32> {
+    let numbers = |key: &str| -> Vec<u32> {
+        let line = status.lines().find_map(|l| l.strip_prefix(key));
+        line.unwrap_or_default()
+            .split_whitespace()
+            .filter_map(|n| n.parse().ok())
+            .collect()
+    };
+    let uids = numbers("Uid:");
+    if uids.is_empty() || uids.iter().any(|u| *u != uid) {
+        Vec::new()
+    } else {
+        numbers("Groups:")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_follow_user_and_groups() {
+        let access = Access {
+            control: Some(7),
+            read: Some(8),
+        };
+        let me = geteuid().as_raw();
+        let other = me + 12345;
+        for (uid, groups, rights) in [
+            (0, vec![], Rights::Control),
+            (me, vec![], Rights::Control),
+            (other, vec![5], Rights::None),
+            (other, vec![8], Rights::Read),
+            (other, vec![8, 7], Rights::Control),
+        ] {
+            assert_eq!(Peer { uid, groups }.rights(&access), rights);
+        }
+        let nobody = Peer {
+            uid: other,
+            groups: vec![0],
+        };
+        assert_eq!(nobody.rights(&Access::default()), Rights::None);
+    }
+
+    #[test]
+    fn groups_count_only_for_the_same_user() {
+        let status = "Name:\tsh\nUid:\t1000\t1000\t1000\t1000\nGid:\t5\t5\t5\t5\nGroups:\t4 24 27 \n";
+        assert_eq!(groups_in(status, 1000), [4, 24, 27]);
+        assert!(groups_in(status, 1001).is_empty());
+        assert!(groups_in(&status.replacen("1000\t1000", "1000\t0", 1), 1000).is_empty());
+        assert!(groups_in("", 0).is_empty());
+    }
+
+    #[test]
+    fn unknown_groups_give_no_rights_and_a_line() {
+        let settings = Daemon {
+            control_group: Some("no-such-group-here".to_owned()),
+            ..Daemon::default()
+        };
+        let (access, lines) = Access::of(&settings);
+        assert_eq!(access, Access::default());
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].text.contains("no-such-group-here"));
+    }
+}

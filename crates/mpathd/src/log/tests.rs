@@ -1,0 +1,132 @@
+use super::*;
+use std::sync::Mutex;
+use std::sync::mpsc::Sender;
+
+/// A stream that keeps what is written.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A stream that waits for a permit before each write.
+struct Gated(Kept, Receiver<()>);
+
+impl Write for Gated {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.1.recv();
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn line(text: &str, fields: &[(&str, &str)]) -> Line {
+    let fields = fields
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    Line {
+        level: Level::Err,
+        text: text.to_owned(),
+        fields,
+    }
+}
+
+#[test]
+fn plain_lines_have_time_level_text_fields() {
+    let kept = Kept::default();
+    let sink = Sink::Plain(Box::new(kept.clone()));
+    let logger = Logger::start(sink, Level::Info, WallClock::utc()).unwrap();
+    logger.say(
+        Level::Notice,
+        "NIC repair detected on eth0",
+        &[("cause", "link up"), ("n", "3")],
+    );
+    logger.say(Level::Debug, "not wanted", &[]);
+    assert!(logger.close(LIMIT));
+    let text = kept.text();
+    let (time, rest) = text.split_once(' ').unwrap();
+    assert_eq!(rest, "notice NIC repair detected on eth0 cause=\"link up\" n=3\n");
+    assert!(time.len() == 29 && time.ends_with("+00:00"), "{time}");
+}
+
+#[test]
+fn journal_lines_start_with_the_priority() {
+    let kept = Kept::default();
+    let logger = Logger::start(
+        Sink::Journal(Box::new(kept.clone())),
+        Level::Debug,
+        WallClock::utc(),
+    )
+    .unwrap();
+    logger.say(Level::Err, "a", &[]);
+    logger.say(Level::Debug, "b", &[]);
+    assert!(logger.close(LIMIT));
+    assert_eq!(kept.text(), "<3>a\n<7>b\n");
+}
+
+#[test]
+fn values_cannot_forge_lines_or_fields() {
+    for (value, written) in [
+        ("eth0", "eth0"),
+        ("", "\"\""),
+        ("a b", "\"a b\""),
+        ("a=b", "\"a=b\""),
+        ("say \"no\"", "\"say \\\"no\\\"\""),
+        ("x\n2026 err forged", "\"x\\n2026 err forged\""),
+        ("\u{1b}[31m", "\\u{1b}[31m"),
+    ] {
+        assert_eq!(body(&line("t", &[("k", value)])), format!("t k={written}"));
+    }
+    assert_eq!(body(&line("two\nlines", &[])), "two\\nlines");
+}
+
+#[test]
+fn a_full_queue_drops_counts_and_says_so() {
+    let kept = Kept::default();
+    let (permits, gate): (Sender<()>, _) = channel();
+    let sink = Sink::Journal(Box::new(Gated(kept.clone(), gate)));
+    let logger = Logger::start(sink, Level::Debug, WallClock::utc()).unwrap();
+    // One line may be in the writer's hands; the rest waits.
+    for n in 0..QUEUE + 51 {
+        logger.say(Level::Info, n.to_string(), &[]);
+    }
+    let lost = logger.dropped.load(Ordering::Relaxed);
+    assert!((50..=51).contains(&lost), "{lost}");
+    drop(permits);
+    assert!(logger.close(LIMIT));
+    let text = kept.text();
+    let report = format!("<4>log lines dropped, the log is written too slowly count={lost}\n");
+    assert!(text.contains(&report), "{text}");
+    assert_eq!(
+        text.lines().count(),
+        QUEUE + 51 - usize::try_from(lost).unwrap() + 1
+    );
+}
+
+#[test]
+fn close_gives_up_at_its_deadline() {
+    let (permits, gate): (Sender<()>, _) = channel();
+    let sink = Sink::Plain(Box::new(Gated(Kept::default(), gate)));
+    let logger = Logger::start(sink, Level::Debug, WallClock::utc()).unwrap();
+    logger.say(Level::Info, "stuck", &[]);
+    assert!(!logger.close(Duration::from_millis(50)));
+    drop(permits);
+}
