@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::host::Host;
 use mpath_linux::netlink::create::{End, PortState};
 use mpath_model::{IfIndex, Mac};
+use std::sync::Arc;
 
 /// The data addresses of the server, IPv4 and IPv6; home is the first NIC.
 pub const DATA4: &str = "192.0.2.10";
@@ -77,15 +78,15 @@ struct Nic {
 /// The standard network.
 pub struct Lan {
     /// The host with several NICs.
-    pub server: Host,
+    pub server: Arc<Host>,
     /// Holds all bridges; no addresses.
-    pub switch: Host,
+    pub switch: Arc<Host>,
     /// Forwards between the two networks.
-    pub router: Host,
+    pub router: Arc<Host>,
     /// A client on the server's link.
-    pub near: Host,
+    pub near: Arc<Host>,
     /// A client behind the router.
-    pub far: Host,
+    pub far: Arc<Host>,
     options: LanOptions,
     nics: Vec<Nic>,
 }
@@ -94,11 +95,11 @@ impl Lan {
     /// Builds the network; ready for traffic when it returns.
     pub fn new(options: LanOptions) -> Result<Lan, Error> {
         let mut lan = Lan {
-            server: Host::new("server")?,
-            switch: Host::new("switch")?,
-            router: Host::new("router")?,
-            near: Host::new("near")?,
-            far: Host::new("far")?,
+            server: Arc::new(Host::new("server")?),
+            switch: Arc::new(Host::new("switch")?),
+            router: Arc::new(Host::new("router")?),
+            near: Arc::new(Host::new("near")?),
+            far: Arc::new(Host::new("far")?),
             options,
             nics: Vec::new(),
         };

@@ -15,6 +15,7 @@
 //! }
 //! ```
 
+pub mod daemon;
 pub mod error;
 pub mod host;
 pub mod lan;
@@ -24,6 +25,7 @@ pub mod process;
 pub mod traffic;
 pub mod wait;
 
+pub use daemon::{Daemon, DaemonOptions, build_daemon};
 pub use error::Error;
 pub use host::Host;
 pub use lan::{Lan, LanOptions};

@@ -1,11 +1,11 @@
-//! What the kernel shows of a [`Lan`]: addresses on NICs. Read afresh each time.
+//! What the kernel shows of a host: addresses, routes and neighbours. Read afresh each time.
 
 use super::Lan;
 use crate::error::{Context, Error};
 use crate::host::Host;
-use mpath_model::IfAddr;
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::sys::socket::SockaddrStorage;
+use mpath_linux::Kernel;
+use mpath_model::kernel::Inventory;
+use mpath_model::{IfAddr, IfIndex, Mac};
 use std::net::IpAddr;
 
 /// An address on an interface.
@@ -18,11 +18,23 @@ pub struct NicAddress {
 }
 
 impl Host {
+    /// Everything the kernel shows in this namespace.
+    pub fn inventory(&self) -> Result<Inventory, Error> {
+        self.run(|| Kernel::open().and_then(|mut kernel| kernel.dump()))
+            .context(|| format!("read links, addresses and routes of {}", self.name()))
+    }
+
     /// All IPv4 and IPv6 addresses of the host, loopback and link-local ones included, sorted.
     pub fn addresses(&self) -> Result<Vec<NicAddress>, Error> {
-        let mut found: Vec<NicAddress> = self
-            .run(|| getifaddrs().map(|all| all.filter_map(nic_address).collect()))
-            .context(|| format!("list the addresses of {}", self.name()))?;
+        let inventory = self.inventory()?;
+        let mut found: Vec<NicAddress> = inventory
+            .addresses
+            .iter()
+            .map(|a| NicAddress {
+                nic: name_of(&inventory, a.index),
+                addr: a.addr,
+            })
+            .collect();
         found.sort();
         Ok(found)
     }
@@ -31,11 +43,37 @@ impl Host {
     ///
     /// # Panics
     /// If `address` is none, or the kernel does not answer.
+    #[track_caller]
     pub fn holders(&self, address: &str) -> Vec<String> {
-        let wanted: IpAddr = address.parse().expect("an address as text");
+        let wanted = ip(address);
         let all = self.addresses().unwrap_or_else(|e| panic!("{e}"));
         let holding = all.into_iter().filter(|a| a.addr.address == wanted);
         holding.map(|a| a.nic).collect()
+    }
+
+    /// Link-layer address that this host's neighbour table has for an address.
+    ///
+    /// # Panics
+    /// If `address` is none, or the kernel does not answer.
+    #[track_caller]
+    pub fn neighbour_mac(&self, address: &str) -> Option<Mac> {
+        let wanted = ip(address);
+        let inventory = self.inventory().unwrap_or_else(|e| panic!("{e}"));
+        inventory
+            .neighbours
+            .iter()
+            .find(|n| n.address == wanted)
+            .and_then(|n| n.mac)
+    }
+
+    /// Whether an interface exists, is up and has carrier.
+    ///
+    /// # Panics
+    /// If the kernel does not answer.
+    #[track_caller]
+    pub fn is_running(&self, nic: &str) -> bool {
+        let inventory = self.inventory().unwrap_or_else(|e| panic!("{e}"));
+        inventory.links.iter().any(|l| l.name == nic && l.running)
     }
 }
 
@@ -57,24 +95,14 @@ impl Lan {
     }
 }
 
-fn nic_address(entry: InterfaceAddress) -> Option<NicAddress> {
-    let address = ip(entry.address.as_ref()?)?;
-    let prefix_len = prefix(ip(entry.netmask.as_ref()?)?);
-    Some(NicAddress {
-        nic: entry.interface_name,
-        addr: IfAddr { address, prefix_len },
-    })
+fn name_of(inventory: &Inventory, index: IfIndex) -> String {
+    let link = inventory.links.iter().find(|l| l.index == index);
+    link.map_or_else(|| format!("if{index}"), |l| l.name.clone())
 }
 
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let four = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
-    four.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
-}
-
-fn prefix(mask: IpAddr) -> u8 {
-    let ones = match mask {
-        IpAddr::V4(m) => m.to_bits().count_ones(),
-        IpAddr::V6(m) => m.to_bits().count_ones(),
-    };
-    u8::try_from(ones).unwrap_or(u8::MAX)
+#[track_caller]
+fn ip(address: &str) -> IpAddr {
+    address
+        .parse()
+        .unwrap_or_else(|_| panic!("'{address}' is not an address"))
 }
