@@ -1,1 +1,20 @@
-//! Placeholder until the first lines of this crate land.
+//! Configuration as text, turned into [`mpath_model::Settings`]: `mpathd.toml` and `/etc/default/mpathd`.
+//!
+//! [`load`] reads the files, [`parse`] takes text that is already there. Either everything is right and a
+//! [`Loaded`] comes back, or every error of every file comes back at once as [`Errors`], each with its
+//! file, line and caret. Nothing here looks at the host: whether a NIC exists is not a matter of configuration.
+
+#![forbid(unsafe_code)]
+
+pub mod defaults;
+pub mod duration;
+mod file;
+mod load;
+mod notice;
+mod problem;
+mod suggest;
+
+pub use defaults::Defaults;
+pub use load::{DEFAULT_CONFIG, DEFAULT_DEFAULTS, Loaded, Paths, Source, load, parse};
+pub use notice::Notice;
+pub use problem::{Errors, Problem};

@@ -1,0 +1,130 @@
+//! The text of a `mpathd.toml` (contract of the keys: mpathd.toml(5)) walked from top to bottom. Each table has
+//! its module: it reads values and collects errors; what contradicts what is found in `check`.
+
+mod address;
+mod check;
+mod daemon;
+mod detection;
+mod group;
+mod reader;
+
+use crate::defaults::Defaults;
+use crate::problem::Problem;
+use crate::{Notice, suggest};
+use mpath_model::Settings;
+use mpath_model::settings::Daemon;
+use reader::{Cx, Span, Table};
+use toml::de::DeTable;
+
+const KEYS: &[&str] = &["daemon", "detection", "group", "lagg", "carp"];
+
+/// Tables that the file format has and this version has not.
+const NOT_YET: [&str; 2] = ["lagg", "carp"];
+
+/// Every table with its keys, to tell where a misplaced key belongs.
+const TABLES: [(&str, &[&str]); 5] = [
+    ("[daemon]", daemon::KEYS),
+    ("[detection]", detection::KEYS),
+    ("[[group]]", group::KEYS),
+    ("[[group.interface]]", group::INTERFACE_KEYS),
+    ("[[group.address]]", group::ADDRESS_KEYS),
+];
+
+/// The settings where there is no `mpathd.toml`.
+pub(crate) fn defaults_only(defaults: &Defaults) -> Settings {
+    Settings {
+        detection: detection::from_defaults(defaults),
+        ..Settings::default()
+    }
+}
+
+/// The meaning of `text` and what is to be logged about it, or every error, in the order of the file.
+pub(crate) fn read(
+    text: &str,
+    file: &str,
+    defaults: &Defaults,
+) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
+    let mut cx = Cx::new(file, text);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut misread = false;
+    for error in &errors {
+        misread |= syntax_error(&mut cx, text, error);
+    }
+    let mut settings = Settings::default();
+    // What the parser made of a text that it could not read would only give errors about errors.
+    if !misread {
+        settings = document(&mut cx, root.get_ref(), root.span(), defaults);
+    }
+    if cx.problems.is_empty() {
+        Ok((settings, cx.notices))
+    } else {
+        cx.problems.sort_by_key(Problem::position);
+        Err(cx.problems)
+    }
+}
+
+/// Reports an error of the TOML parser. False if the rest of the document is still to be trusted.
+fn syntax_error(cx: &mut Cx<'_>, text: &str, error: &toml::de::Error) -> bool {
+    let span = error.span().unwrap_or(text.len()..text.len());
+    if error.message() == "duplicate key" {
+        let key = text.get(span.clone()).unwrap_or_default();
+        cx.error(span, format!("duplicate key `{key}`"));
+        false
+    } else {
+        cx.error(span, format!("not TOML: {}", error.message()));
+        true
+    }
+}
+
+fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults) -> Settings {
+    let root = Table::new(cx, root, span, "the file", KEYS);
+    for name in NOT_YET {
+        for span in root.spans(name) {
+            cx.error(
+                span,
+                format!("this version of mpathd does not have [[{name}]] yet"),
+            )
+            .help("remove it; [daemon], [detection] and [[group]] are there");
+        }
+    }
+    let daemon = match root.table(cx, "daemon", "[daemon]", daemon::KEYS) {
+        Some(table) => daemon::read(cx, &table),
+        None => Daemon::default(),
+    };
+    let detection_table = root.table(cx, "detection", "[detection]", detection::KEYS);
+    let detection = match &detection_table {
+        Some(table) => detection::read(cx, table, defaults),
+        None => detection::from_defaults(defaults),
+    };
+    let tables = root.tables(cx, "group", "[[group]]", group::KEYS);
+    let drafts: Vec<_> = tables.iter().map(|table| group::read(cx, table)).collect();
+    check::all(cx, &drafts);
+    detection::note_overruled_by_groups(cx, detection_table.as_ref(), &drafts, defaults);
+    let groups = drafts.into_iter().map(|draft| draft.finish(&detection)).collect();
+    Settings {
+        daemon,
+        detection,
+        groups,
+    }
+}
+
+/// Reports a key that its table does not have.
+fn unknown_key(cx: &mut Cx<'_>, key: &str, span: Span, table: &str, known: &[&str]) {
+    let elsewhere: Vec<&str> = TABLES
+        .iter()
+        .filter(|(_, keys)| keys.contains(&key))
+        .map(|(name, _)| *name)
+        .collect();
+    let help = if let Some(near) = suggest::nearest(key, known.iter().copied()) {
+        format!("did you mean `{near}`?")
+    } else if !elsewhere.is_empty() {
+        format!("`{key}` belongs in {}", elsewhere.join(" or "))
+    } else {
+        format!("known here: {}", known.join(", "))
+    };
+    cx.error(span, format!("unknown key `{key}` in {table}"))
+        .help(help);
+}
+
+#[cfg(test)]
+mod tests;
