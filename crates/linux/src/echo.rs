@@ -17,7 +17,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeSpec;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// ICMP_FILTER (linux/icmp.h), at level SOL_RAW.
 const ICMP_FILTER: i32 = 1;
@@ -220,6 +220,12 @@ impl EchoSocket {
                 payload: reply.payload[..reply.payload.len().min(PAYLOAD)].to_vec(),
             },
         }
+    }
+}
+
+impl AsFd for EchoSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod create;
 pub mod decode;
 pub mod encode;
+mod message;
 pub mod socket;
 
 pub use netlink_packet_core as packet_core;

@@ -115,7 +115,11 @@ pub fn add_route(route: &Route, placing: Placing) -> Request {
     (RouteNetlinkMessage::NewRoute(message), flags)
 }
 
-/// RTM_DELROUTE of this route and no other.
+/// RTM_DELROUTE of this route.
+///
+/// The kernel takes what is absent for "any": an IPv4 metric of 0, no preferred source, no gateway. While
+/// the route exists it is the one that goes, as long as equals of the same metric, interface and protocol
+/// do not differ in just these; once it is gone, the same request can hit its like with another metric.
 pub fn del_route(route: &Route) -> Request {
     (RouteNetlinkMessage::DelRoute(route_message(route)), 0)
 }
