@@ -54,10 +54,7 @@ const LINK_LOCAL: u128 = 0xfe80 << 112;
 impl Kernel {
     /// A kernel with nothing but `lo` (index 1).
     pub fn new() -> Kernel {
-        let mut kernel = Kernel {
-            next_index: 1,
-            ..Kernel::default()
-        };
+        let mut kernel = Kernel { next_index: 1, ..Kernel::default() };
         let lo = kernel.create_link("lo", Mac::default());
         if let Some(link) = kernel.links.get_mut(&lo) {
             link.loopback = true;
@@ -249,11 +246,7 @@ impl Kernel {
                 Some(link) if !link.up => errno::ENETDOWN,
                 Some(_) => 0,
             },
-            KernelOp::SetSysctl {
-                interface,
-                key,
-                value,
-            } => {
+            KernelOp::SetSysctl { interface, key, value } => {
                 if *key == Sysctl::DisableIpv6 {
                     return errno::EPERM;
                 }

@@ -1,5 +1,15 @@
 //! A deterministic world around the engine of mpathd: a virtual kernel, a LAN, a schedule of faults, and
 //! the invariants that must hold after every step. One seed is one world, one schedule and one result.
 
+pub mod faults;
+pub mod invariants;
 pub mod kernel;
+pub mod lan;
 pub mod rng;
+pub mod run;
+pub mod scenario;
+pub mod stats;
+pub mod trace;
+pub mod world;
+
+pub use run::{Report, run_one, run_seeds};

@@ -8,7 +8,7 @@ use mpath_model::{Address, Family, IfAddr, IfIndex, Mac, Route};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The link-local address the kernel derives from a MAC (modified EUI-64).
-pub fn link_local_of(mac: Mac) -> IpAddr {
+pub(super) fn link_local_of(mac: Mac) -> IpAddr {
     let [a, b, c, d, e, f] = mac.0;
     let id = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
     IpAddr::V6(Ipv6Addr::from(LINK_LOCAL | u128::from(id)))
@@ -33,10 +33,8 @@ impl Kernel {
         if six && self.sysctl(&self.name_of(wanted.index), Sysctl::DisableIpv6) != 0 {
             return errno::EACCES;
         }
-        if let Some(old) = self
-            .addresses
-            .iter()
-            .position(|a| a.index == wanted.index && same_address(&a.addr, &wanted.addr))
+        if let Some(old) =
+            self.addresses.iter().position(|a| a.index == wanted.index && same_address(&a.addr, &wanted.addr))
         {
             self.change_address(old, wanted);
             return 0;
@@ -49,10 +47,7 @@ impl Kernel {
             } else {
                 a.flags |= ifa::TENTATIVE;
             }
-        } else if self
-            .on(a.index)
-            .any(|o| same_subnet(o, &a) && !o.has(ifa::SECONDARY))
-        {
+        } else if self.on(a.index).any(|o| same_subnet(o, &a) && !o.has(ifa::SECONDARY)) {
             a.flags |= ifa::SECONDARY;
         }
         self.addresses.push(a.clone());
@@ -103,11 +98,7 @@ impl Kernel {
 
     /// Removes the address with all that goes with it.
     pub(super) fn drop_address(&mut self, index: IfIndex, addr: &IfAddr) {
-        let Some(at) = self
-            .addresses
-            .iter()
-            .position(|a| a.index == index && a.addr == *addr)
-        else {
+        let Some(at) = self.addresses.iter().position(|a| a.index == index && a.addr == *addr) else {
             return;
         };
         let gone = self.addresses.remove(at);

@@ -17,13 +17,10 @@ impl Kernel {
             return errno;
         }
         let equal = self.routes.iter().position(|r| same_key(r, &route));
-        let twin = self.routes.iter().any(|r| {
-            if six {
-                same_key(r, &route) && r.hops == route.hops
-            } else {
-                *r == route
-            }
-        });
+        let twin = self
+            .routes
+            .iter()
+            .any(|r| if six { same_key(r, &route) && r.hops == route.hops } else { *r == route });
         match (placing, equal) {
             (Placing::Replace, Some(at)) => {
                 self.routes[at] = route.clone();
@@ -93,11 +90,7 @@ impl Kernel {
     /// Puts a route in: behind its equals, or in front of them.
     pub(super) fn insert_route(&mut self, route: Route, behind: bool) {
         self.events.push(KernelEvent::Route(route.clone()));
-        let at = if behind {
-            None
-        } else {
-            self.routes.iter().position(|r| same_key(r, &route))
-        };
+        let at = if behind { None } else { self.routes.iter().position(|r| same_key(r, &route)) };
         match at {
             Some(at) => self.routes.insert(at, route),
             None => self.routes.push(route),
@@ -139,11 +132,7 @@ impl Kernel {
             Family::Inet6 => Sysctl::IgnoreRoutesWithLinkdown6,
         };
         let mut best: Option<(&Route, IfIndex)> = None;
-        for r in self
-            .routes
-            .iter()
-            .filter(|r| r.table == 254 && r.dst.contains(to))
-        {
+        for r in self.routes.iter().filter(|r| r.table == 254 && r.dst.contains(to)) {
             let Some(hop) = r.hops.first() else { continue };
             let Some(link) = self.links.get(&hop.index) else {
                 continue;

@@ -32,10 +32,7 @@ fn add(k: &mut Kernel, index: IfIndex, text: &str) -> i32 {
 }
 
 fn del(k: &mut Kernel, index: IfIndex, text: &str) -> i32 {
-    k.apply(&KernelOp::DelAddress {
-        index,
-        addr: ip(text),
-    })
+    k.apply(&KernelOp::DelAddress { index, addr: ip(text) })
 }
 
 fn via(dst: &str, index: IfIndex, gateway: &str, metric: u32) -> Route {
@@ -49,17 +46,9 @@ fn via(dst: &str, index: IfIndex, gateway: &str, metric: u32) -> Route {
 fn prefix_routes_come_and_go_with_addresses() {
     let (mut k, a, _) = host();
     assert_eq!(add(&mut k, a, "192.0.2.10/24"), 0);
-    assert!(
-        k.routes()
-            .iter()
-            .any(|r| r.dst == ip("192.0.2.0/24") && r.metric == 0 && r.protocol == 2)
-    );
+    assert!(k.routes().iter().any(|r| r.dst == ip("192.0.2.0/24") && r.metric == 0 && r.protocol == 2));
     assert_eq!(add(&mut k, a, "2001:db8::10/64"), 0);
-    assert!(
-        k.routes()
-            .iter()
-            .any(|r| r.dst == ip("2001:db8::/64") && r.metric == 256)
-    );
+    assert!(k.routes().iter().any(|r| r.dst == ip("2001:db8::/64") && r.metric == 256));
     assert_eq!(del(&mut k, a, "2001:db8::10/64"), 0);
     assert!(!k.routes().iter().any(|r| r.dst == ip("2001:db8::/64")));
     let mut bare = Address::plain(a, ip("198.51.100.1/24"));
@@ -76,44 +65,24 @@ fn secondaries_go_with_their_primary_or_are_promoted() {
         k.set_sysctl(&name, Sysctl::PromoteSecondaries, promote);
         add(&mut k, index, "192.0.2.10/24");
         add(&mut k, index, "192.0.2.11/24");
-        assert!(
-            k.on(index)
-                .any(|x| x.addr == ip("192.0.2.11/24") && x.has(ifa::SECONDARY))
-        );
+        assert!(k.on(index).any(|x| x.addr == ip("192.0.2.11/24") && x.has(ifa::SECONDARY)));
         assert_eq!(del(&mut k, index, "192.0.2.10/24"), 0);
         let left = k.on(index).find(|x| x.addr == ip("192.0.2.11/24"));
-        assert_eq!(
-            left.map(|x| x.has(ifa::SECONDARY)),
-            (promote == 1).then_some(false)
-        );
+        assert_eq!(left.map(|x| x.has(ifa::SECONDARY)), (promote == 1).then_some(false));
     }
-    assert!(
-        k.routes()
-            .iter()
-            .any(|r| r.uses(b) && r.prefsrc == Some("192.0.2.11".parse().unwrap()))
-    );
+    assert!(k.routes().iter().any(|r| r.uses(b) && r.prefsrc == Some("192.0.2.11".parse().unwrap())));
 }
 
 #[test]
 fn last_address_takes_the_routes_without_a_word() {
     let (mut k, a, _) = host();
     add(&mut k, a, "192.0.2.10/24");
-    assert_eq!(
-        k.apply(&KernelOp::AddRoute(
-            via("0.0.0.0/0", a, "192.0.2.1", 0),
-            Placing::Before
-        )),
-        0
-    );
+    assert_eq!(k.apply(&KernelOp::AddRoute(via("0.0.0.0/0", a, "192.0.2.1", 0), Placing::Before)), 0);
     k.take_events();
     del(&mut k, a, "192.0.2.10/24");
     assert!(!k.routes().iter().any(|r| r.family() == Family::Inet));
     let told: Vec<_> = k.take_events();
-    assert!(
-        !told
-            .iter()
-            .any(|e| matches!(e, KernelEvent::RouteGone(r) if r.is_default()))
-    );
+    assert!(!told.iter().any(|e| matches!(e, KernelEvent::RouteGone(r) if r.is_default())));
     assert_eq!(del(&mut k, a, "192.0.2.10/24"), errno::EADDRNOTAVAIL);
 }
 
@@ -130,10 +99,7 @@ fn admin_down_loses_ipv6_addresses_unless_kept() {
         assert!(!k.holds(&link_local_of(mac(1))));
         assert!(!k.routes().iter().any(|r| r.uses(a)));
         assert_eq!(
-            k.apply(&KernelOp::AddRoute(
-                via("0.0.0.0/0", a, "192.0.2.1", 0),
-                Placing::Before
-            )),
+            k.apply(&KernelOp::AddRoute(via("0.0.0.0/0", a, "192.0.2.1", 0), Placing::Before)),
             errno::ENETDOWN
         );
         k.set_admin(a, true);
@@ -168,12 +134,7 @@ fn routes_are_refused_placed_and_deleted() {
     bad_source.prefsrc = Some("192.0.2.99".parse().unwrap());
     assert_eq!(put(&mut k, &bad_source, Placing::Before), errno::EINVAL);
     let mut nowhere = dflt(a, 3);
-    nowhere.hops = vec![Hop {
-        index: 99,
-        gateway: None,
-        onlink: false,
-        weight: 1,
-    }];
+    nowhere.hops = vec![Hop { index: 99, gateway: None, onlink: false, weight: 1 }];
     assert_eq!(put(&mut k, &nowhere, Placing::Before), errno::ENODEV);
 }
 
@@ -198,17 +159,11 @@ fn duplicate_address_detection_sees_the_other_nic() {
     for (i, address) in k.take_dad() {
         k.finish_dad(i, address, |_| true);
     }
-    assert!(
-        k.on(b)
-            .any(|x| x.addr == ip("2001:db8::10/64") && x.has(ifa::DADFAILED))
-    );
+    assert!(k.on(b).any(|x| x.addr == ip("2001:db8::10/64") && x.has(ifa::DADFAILED)));
     let mut quick = Address::plain(b, ip("2001:db8::11/64"));
     quick.flags |= ifa::NODAD;
     k.apply(&KernelOp::AddAddress(quick));
-    assert!(
-        k.on(b)
-            .any(|x| x.addr == ip("2001:db8::11/64") && !x.has(ifa::TENTATIVE))
-    );
+    assert!(k.on(b).any(|x| x.addr == ip("2001:db8::11/64") && !x.has(ifa::TENTATIVE)));
 }
 
 #[test]

@@ -1,0 +1,252 @@
+//! The schedule of what goes wrong, and when it is repaired.
+
+use crate::lan::Path;
+use crate::rng::Rng;
+use crate::scenario::Scenario;
+use mpath_model::Time;
+use std::time::Duration;
+
+/// Something that happens to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names and types are the documentation")]
+pub enum Fault {
+    /// Carrier of a NIC.
+    Carrier {
+        nic: usize,
+        present: bool,
+    },
+    /// Carrier of every NIC of a group, in one moment.
+    AllCarrier {
+        group: usize,
+        present: bool,
+    },
+    /// Black holes and random loss of a NIC.
+    Path {
+        nic: usize,
+        path: Path,
+    },
+    /// One node.
+    Node {
+        segment: usize,
+        node: usize,
+        alive: bool,
+    },
+    /// All nodes of a segment.
+    AllNodes {
+        segment: usize,
+        alive: bool,
+    },
+    /// `ip link set up|down`.
+    Admin {
+        nic: usize,
+        up: bool,
+    },
+    /// The device goes away.
+    Remove {
+        nic: usize,
+    },
+    /// It comes back, with another index.
+    Create {
+        nic: usize,
+    },
+    /// Somebody deletes a declared address, wherever it is.
+    DeleteDeclared {
+        group: usize,
+        address: usize,
+    },
+    /// Share of kernel requests that are refused.
+    Refuse {
+        permille: u32,
+    },
+    /// Share of events that are lost; an overflow notice follows.
+    Lose {
+        permille: u32,
+    },
+    /// Share of readings of the event socket that are up to 200 ms late.
+    Late {
+        permille: u32,
+    },
+    /// Share of events that are delivered twice.
+    Twice {
+        permille: u32,
+    },
+    /// An operator takes a NIC out of service or back.
+    Offline {
+        nic: usize,
+    },
+    Online {
+        nic: usize,
+    },
+    /// The daemon dies, perhaps in the middle of its work, and is started again.
+    Restart {
+        down: Duration,
+        midway: bool,
+    },
+    /// The daemon gets no processor.
+    Starve {
+        time: Duration,
+    },
+    /// The same settings again.
+    Reload,
+}
+
+impl Fault {
+    /// What undoes it.
+    fn heal(self) -> Option<Fault> {
+        Some(match self {
+            Fault::Carrier { nic, .. } => Fault::Carrier { nic, present: true },
+            Fault::AllCarrier { group, .. } => Fault::AllCarrier { group, present: true },
+            Fault::Path { nic, .. } => Fault::Path { nic, path: Path::CLEAN },
+            Fault::Node { segment, node, .. } => Fault::Node { segment, node, alive: true },
+            Fault::AllNodes { segment, .. } => Fault::AllNodes { segment, alive: true },
+            Fault::Admin { nic, .. } => Fault::Admin { nic, up: true },
+            Fault::Remove { nic } => Fault::Create { nic },
+            Fault::Refuse { .. } => Fault::Refuse { permille: 0 },
+            Fault::Lose { .. } => Fault::Lose { permille: 0 },
+            Fault::Late { .. } => Fault::Late { permille: 0 },
+            Fault::Twice { .. } => Fault::Twice { permille: 0 },
+            Fault::Offline { nic } => Fault::Online { nic },
+            _ => return None,
+        })
+    }
+}
+
+/// The faults of a world in order of time, and when the last has been healed.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// What happens when.
+    pub faults: Vec<(Time, Fault)>,
+    /// From here on nothing happens any more.
+    pub end: Time,
+    /// NIC that is left broken.
+    pub left: Option<(usize, Fault)>,
+}
+
+/// Probes a world may take: bounds the time a seed costs.
+const PROBES: u64 = 2500;
+
+impl Schedule {
+    /// The schedule of a scenario.
+    pub fn generate(s: &Scenario) -> Schedule {
+        let mut rng = Rng::new(s.seed, 2);
+        let fdt = s.slowest();
+        let rate: f64 = s
+            .nics
+            .iter()
+            .map(|n| 2.0 * 7.0 / s.settings.groups[n.group].failure_detection_time.as_secs_f64())
+            .sum();
+        let budget = Duration::from_secs_f64(PROBES as f64 / rate);
+        let length = budget.max(fdt * 12).min(Duration::from_secs(600));
+        let start = Time(0) + fdt * 3 + Duration::from_secs(2);
+        let end = start + length;
+        let mut faults = Vec::new();
+        let mut at = start;
+        while at < end {
+            let fault = pick(s, &mut rng);
+            let hold = hold(fdt, s.orderly, &mut rng);
+            faults.push((at, fault));
+            if let Some(heal) = fault.heal() {
+                faults.push((at + hold, heal));
+            }
+            at = if s.orderly {
+                at + hold + rng.duration(fdt * 3, fdt * 5) + Duration::from_secs(1)
+            } else {
+                at + rng.duration(Duration::ZERO, fdt * 3)
+            };
+        }
+        let last = faults.iter().map(|(t, _)| *t).max().unwrap_or(end);
+        let end = last.max(end) + fdt;
+        let left = leave(s, &mut rng);
+        heal_all(s, end, &mut faults);
+        if let Some((_, fault)) = left {
+            faults.push((end + Duration::from_millis(1), fault));
+        }
+        faults.sort_by_key(|(t, _)| *t);
+        Schedule { faults, end: end + Duration::from_millis(2), left }
+    }
+}
+
+fn hold(fdt: Duration, orderly: bool, rng: &mut Rng) -> Duration {
+    match (orderly, rng.below(10)) {
+        (false, 0..=2) => rng.duration(Duration::from_micros(10), Duration::from_millis(5)),
+        (false, 3..=5) => rng.duration(Duration::from_millis(1), fdt),
+        (_, 6) => rng.duration(fdt * 4, fdt * 8),
+        _ => rng.duration(fdt * 2, fdt * 3),
+    }
+}
+
+fn pick(s: &Scenario, rng: &mut Rng) -> Fault {
+    let nic = rng.index(s.nics.len());
+    let group = rng.index(s.settings.groups.len());
+    let blocked = |tx_blocked, rx_blocked| Path { tx_blocked, rx_blocked, ..Path::CLEAN };
+    match rng.below(100) {
+        0..=19 => Fault::Carrier { nic, present: false },
+        20..=34 => {
+            let path = *rng.pick(&[blocked(true, true), blocked(true, false), blocked(false, true)]);
+            Fault::Path { nic, path }
+        }
+        35..=39 => Fault::Path {
+            nic,
+            path: Path {
+                tx_loss: rng.range(0, 300) as u32,
+                rx_loss: rng.range(0, 300) as u32,
+                ..Path::CLEAN
+            },
+        },
+        40..=44 => Fault::Node { segment: group, node: rng.index(s.lan.segments[group].len()), alive: false },
+        45..=48 => Fault::AllNodes { segment: group, alive: false },
+        49..=53 => Fault::AllCarrier { group, present: false },
+        54..=60 => Fault::Admin { nic, up: false },
+        61..=65 => Fault::Remove { nic },
+        66..=70 => {
+            Fault::DeleteDeclared { group, address: rng.index(s.settings.groups[group].addresses.len()) }
+        }
+        71..=73 => Fault::Refuse { permille: *rng.pick(&[20, 100, 500]) },
+        74..=76 => Fault::Lose { permille: *rng.pick(&[50, 300, 1000]) },
+        77..=79 => Fault::Late { permille: *rng.pick(&[100, 500]) },
+        80..=81 => Fault::Twice { permille: *rng.pick(&[100, 1000]) },
+        82..=88 => Fault::Offline { nic },
+        89..=94 => Fault::Restart {
+            down: rng.duration(Duration::from_millis(1), Duration::from_secs(3)),
+            midway: rng.chance(500),
+        },
+        95..=97 => Fault::Starve { time: rng.duration(Duration::from_millis(1), s.slowest() * 2) },
+        _ => Fault::Reload,
+    }
+}
+
+/// Some worlds end with one NIC broken for good.
+fn leave(s: &Scenario, rng: &mut Rng) -> Option<(usize, Fault)> {
+    if !rng.chance(300) {
+        return None;
+    }
+    let nic = rng.index(s.nics.len());
+    let dead = Path { tx_blocked: true, rx_blocked: true, ..Path::CLEAN };
+    let fault = *rng.pick(&[Fault::Carrier { nic, present: false }, Fault::Path { nic, path: dead }]);
+    Some((nic, fault))
+}
+
+fn heal_all(s: &Scenario, at: Time, faults: &mut Vec<(Time, Fault)>) {
+    for nic in 0..s.nics.len() {
+        for f in [
+            Fault::Create { nic },
+            Fault::Admin { nic, up: true },
+            Fault::Carrier { nic, present: true },
+            Fault::Path { nic, path: Path::CLEAN },
+            Fault::Online { nic },
+        ] {
+            faults.push((at, f));
+        }
+    }
+    for segment in 0..s.settings.groups.len() {
+        faults.push((at, Fault::AllNodes { segment, alive: true }));
+    }
+    for f in [
+        Fault::Refuse { permille: 0 },
+        Fault::Lose { permille: 0 },
+        Fault::Late { permille: 0 },
+        Fault::Twice { permille: 0 },
+    ] {
+        faults.push((at, f));
+    }
+}

@@ -1,0 +1,153 @@
+//! How a group must look when everything has been healed and time has passed.
+
+use crate::faults::Fault;
+use crate::lan::Nic;
+use crate::world::{Happening, World};
+use mpath_core::Input;
+use mpath_core::input::Command;
+use mpath_model::kernel::ifa;
+use mpath_model::status::{InterfaceState, ProbeState};
+use std::time::Duration;
+
+impl World {
+    /// Whether a group whose NICs are all perfect, but `broken`, is as it should be.
+    pub(crate) fn healthy(&self, group: usize, broken: Option<Nic>) -> Result<(), String> {
+        let status = self.status();
+        let Some(view) = status.groups.get(group) else {
+            return Err("the group is missing".to_string());
+        };
+        for n in self.scenario.members(group) {
+            let name = &self.scenario.nics[n].name;
+            let i = self.interface(&status, n).ok_or_else(|| format!("{name} is missing in the status"))?;
+            let wanted = if broken == Some(n) { InterfaceState::Failed } else { InterfaceState::Ok };
+            if i.state != wanted {
+                return Err(format!(
+                    "{name} is {:?} (link {:?}, probe {:?}), not {wanted:?}",
+                    i.state, i.link, i.probe
+                ));
+            }
+        }
+        for t in self.tracked.iter().filter(|t| t.group == group && !t.forgotten) {
+            let hosts = self.hosts(&t.addr);
+            let home = &self.scenario.nics[t.home].name;
+            let [host] = hosts[..] else {
+                return Err(format!("{} (home {home}) is on NICs {hosts:?}, not on exactly one", t.addr));
+            };
+            if broken == Some(host) {
+                return Err(format!("{} is on the broken NIC", t.addr));
+            }
+            if self.scenario.settings.groups[group].failback && broken != Some(t.home) && host != t.home {
+                return Err(format!(
+                    "{} is on {}, not home on {home}",
+                    t.addr, self.scenario.nics[host].name
+                ));
+            }
+            let entry = view.addresses.iter().find(|a| a.address == t.addr);
+            let told = entry.and_then(|a| a.interface.as_ref());
+            if told != Some(&self.scenario.nics[host].name) {
+                return Err(format!(
+                    "{} is on {}, the status says {told:?}",
+                    t.addr, self.scenario.nics[host].name
+                ));
+            }
+        }
+        self.unpaired_tests(group)?;
+        self.routed(group, broken)
+    }
+
+    /// No tentative or duplicate leftovers on a working NIC.
+    fn unpaired_tests(&self, group: usize) -> Result<(), String> {
+        for n in self.scenario.members(group).filter(|n| self.perfect(*n)) {
+            let bad = self.index[n].and_then(|i| self.kernel.on(i).find(|a| a.has(ifa::DADFAILED)));
+            if let Some(a) = bad {
+                return Err(format!(
+                    "{} on {} has failed duplicate address detection",
+                    a.addr, self.scenario.nics[n].name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The routes found at the start are back, exactly; those of a device that went away at least lead
+    /// through a working NIC.
+    fn routed(&self, group: usize, broken: Option<Nic>) -> Result<(), String> {
+        for (nic, r) in self.found_routes.iter().filter(|(n, _)| self.scenario.nics[*n].group == group) {
+            let nic = *nic;
+            let way = self.kernel.lookup(&r.dst.address).and_then(|i| self.nic_at(i));
+            let bad = way.is_none_or(|w| broken == Some(w) || self.scenario.nics[w].group != group);
+            if bad {
+                return Err(format!("the way to {} is {way:?}", r.dst));
+            }
+            let own = self.scenario.settings.groups[group].failback && broken != Some(nic);
+            if own && !self.removed[nic] && !self.kernel.routes().contains(r) {
+                return Err(format!("the route {r:?} is not as it was found"));
+            }
+            if own && way != Some(nic) {
+                return Err(format!("the way to {} is {way:?}, not home", r.dst));
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end: all healed (but perhaps one NIC), so all must become well in bounded time.
+    pub(crate) fn check_final(&mut self) {
+        self.daemon.doomed = None;
+        let status = self.status();
+        let slowest = status.groups.iter().map(|g| Duration::from_millis(g.failure_detection_time_ms)).max();
+        let slowest = slowest.unwrap_or_default().max(self.scenario.slowest());
+        let found = self.all_well();
+        let over = self.now - self.schedule.end;
+        match found {
+            Ok(()) => {
+                let missing = self.daemon.requests.len();
+                if missing > 0 {
+                    self.violate("replies", format!("{missing} requests were never answered"));
+                }
+                self.finished = true;
+            }
+            Err(what) if over > slowest * 3 + Duration::from_secs(90) => {
+                self.violate("all well in the end", what)
+            }
+            Err(_) => {
+                self.undo_offline();
+                let pause = (self.scenario.fastest() / 2).max(Duration::from_millis(100)) + over / 10;
+                self.plan(pause, Happening::Final);
+            }
+        }
+    }
+
+    fn all_well(&self) -> Result<(), String> {
+        if self.daemon.engine.is_none() || self.starving() || !self.idle() {
+            return Err("something is always under way".to_string());
+        }
+        let status = self.status();
+        for group in 0..self.scenario.settings.groups.len() {
+            let left = self.schedule.left.filter(|(n, _)| self.scenario.nics[*n].group == group);
+            // A silent path of a NIC that is not probed is beyond anybody's knowledge.
+            if let Some((n, Fault::Path { .. })) = left
+                && self.interface(&status, n).is_none_or(|i| i.probe == ProbeState::Disabled)
+            {
+                continue;
+            }
+            self.healthy(group, left.map(|(n, _)| n))?;
+        }
+        Ok(())
+    }
+
+    /// A request to come back online may have met a dead daemon.
+    fn undo_offline(&mut self) {
+        let status = self.status();
+        for n in 0..self.scenario.nics.len() {
+            if self.interface(&status, n).is_some_and(|i| i.state == InterfaceState::Offline) {
+                self.daemon.last_request += 1;
+                let id = self.daemon.last_request;
+                self.daemon.requests.insert(id);
+                self.feed(Input::Request {
+                    id,
+                    command: Command::Online(self.scenario.nics[n].name.clone()),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Running seeds: one, or many on all cores.
+
+use crate::invariants::Violation;
+use crate::stats::Stats;
+use crate::trace::Trace;
+use crate::world::World;
+use mpath_model::Time;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Lines of the trace that a report keeps.
+const LINES: usize = 60;
+/// Every so manieth world is run twice: equal seeds must give equal runs.
+const TWICE: u64 = 16;
+
+/// A broken invariant with its history.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What broke.
+    pub violation: Violation,
+    /// The steps before.
+    pub trace: Vec<String>,
+}
+
+/// Runs one seed.
+pub fn run_one(seed: u64) -> Result<Stats, Violation> {
+    let run = || catch_unwind(AssertUnwindSafe(|| World::run(seed, Trace::off())));
+    let outcome = |world: World| match world.violation() {
+        Some(v) => Err(v.clone()),
+        None => Ok(world.stats().clone()),
+    };
+    let stats = run().map_err(|e| panicked(seed, &*e)).and_then(outcome)?;
+    if seed.is_multiple_of(TWICE) {
+        let again = run().map_err(|e| panicked(seed, &*e)).and_then(outcome)?;
+        if again != stats {
+            let what = format!("two runs differ: {stats:?} and {again:?}");
+            return Err(Violation { seed, at: Time(0), invariant: "determinism", what });
+        }
+    }
+    Ok(stats)
+}
+
+fn panicked(seed: u64, payload: &(dyn std::any::Any + Send)) -> Violation {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    Violation { seed, at: Time(0), invariant: "no panic", what: text.to_string() }
+}
+
+/// The violation again, with the steps that led to it.
+fn explain(violation: Violation) -> Report {
+    let seed = violation.seed;
+    let world = catch_unwind(AssertUnwindSafe(|| World::run(seed, Trace::last(LINES))));
+    let trace = match world {
+        Ok(world) if world.violation() != Some(&violation) && violation.invariant != "determinism" => {
+            vec![format!("a second run ended differently: {:?}", world.violation())]
+        }
+        Ok(world) => world.trace().lines().cloned().collect(),
+        Err(_) => Vec::new(),
+    };
+    Report { violation, trace }
+}
+
+/// Runs `count` seeds from `first` on `threads` threads; stops at the first broken invariant. `progress` is
+/// called now and then with the number of finished worlds.
+pub fn run_seeds(
+    first: u64,
+    count: u64,
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> (Stats, Option<Box<Report>>) {
+    let next = AtomicU64::new(0);
+    let finished = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let total: Mutex<(Stats, Option<Violation>)> = Mutex::new((Stats::default(), None));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= count {
+                        break;
+                    }
+                    let outcome = run_one(first.wrapping_add(n));
+                    let mut total = total.lock().expect("no holder of this lock panics");
+                    match outcome {
+                        Ok(stats) => total.0.add(&stats),
+                        Err(v) => {
+                            stop.store(true, Ordering::Relaxed);
+                            if total.1.as_ref().is_none_or(|old| v.seed < old.seed) {
+                                total.1 = Some(v);
+                            }
+                        }
+                    }
+                    drop(total);
+                    progress(finished.fetch_add(1, Ordering::Relaxed) + 1);
+                }
+            });
+        }
+    });
+    let (stats, violation) = total.into_inner().expect("no holder of this lock panics");
+    (stats, violation.map(explain).map(Box::new))
+}

@@ -1,0 +1,142 @@
+//! What the schedule does to the world, and to whom it is news.
+
+use super::{Happening, World};
+use crate::faults::Fault;
+use crate::lan::Nic;
+use mpath_core::Input;
+use mpath_core::input::Command;
+use mpath_model::kernel::KernelOp;
+use std::time::Duration;
+
+impl World {
+    pub(super) fn disturb(&mut self, fault: Fault) {
+        self.trace.note(self.now, &format!("fault {fault:?}"));
+        self.stats.faults += 1;
+        let calm = self.calm();
+        self.duties.clear();
+        let wanted = if calm { self.duties_of(fault) } else { Vec::new() };
+        self.disturbed = self.now;
+        self.do_fault(fault);
+        self.sync_ports();
+        let foreign = matches!(fault, Fault::DeleteDeclared { .. });
+        self.note_presence(foreign);
+        self.collect_events();
+        for duty in wanted.into_iter().chain(if calm { self.duties_after(fault) } else { Vec::new() }) {
+            self.plan_at(duty.due, Happening::Check);
+            self.duties.push(duty);
+        }
+    }
+
+    fn do_fault(&mut self, fault: Fault) {
+        match fault {
+            Fault::Carrier { nic, present } => self.set_carrier(nic, present),
+            Fault::AllCarrier { group, present } => {
+                let members: Vec<Nic> = self.scenario.members(group).collect();
+                members.into_iter().for_each(|n| self.set_carrier(n, present));
+            }
+            Fault::Path { nic, path } => self.lan.ports[nic].path = path,
+            Fault::Node { segment, node, alive } => self.lan.segments[segment][node].alive = alive,
+            Fault::AllNodes { segment, alive } => {
+                self.lan.segments[segment].iter_mut().for_each(|n| n.alive = alive);
+            }
+            Fault::Admin { nic, up } => {
+                if let Some(index) = self.index[nic] {
+                    self.kernel.set_admin(index, up);
+                }
+            }
+            Fault::Remove { nic } => {
+                if let Some(index) = self.index[nic].take() {
+                    self.removed[nic] = true;
+                    self.kernel.remove_link(index);
+                }
+            }
+            Fault::Create { nic } => self.create(nic),
+            Fault::DeleteDeclared { group, address } => self.delete_declared(group, address),
+            Fault::Refuse { permille } => {
+                self.note_mistreatment();
+                self.hostile.refuse = permille;
+            }
+            Fault::Lose { permille } => {
+                self.note_mistreatment();
+                self.hostile.lose = permille;
+            }
+            Fault::Late { permille } => self.hostile.late = permille,
+            Fault::Twice { permille } => self.hostile.twice = permille,
+            Fault::Offline { nic } => self.request(nic, Command::Offline),
+            Fault::Online { nic } => self.request(nic, Command::Online),
+            Fault::Restart { down, midway } => {
+                if self.daemon.engine.is_some() {
+                    if midway {
+                        self.daemon.doomed = Some(down);
+                    } else {
+                        self.die(down);
+                    }
+                }
+            }
+            Fault::Starve { time } => {
+                if self.daemon.engine.is_some() {
+                    self.daemon.starved_until = self.now + time;
+                    self.plan(time, Happening::Awake);
+                }
+            }
+            Fault::Reload => {
+                let settings = self.scenario.settings.clone();
+                self.feed(Input::Configure(settings));
+            }
+        }
+    }
+
+    fn note_mistreatment(&mut self) {
+        if self.hostile.refuse > 0 || self.hostile.lose > 0 {
+            self.mistreated = Some(self.now);
+        }
+    }
+
+    fn set_carrier(&mut self, nic: Nic, present: bool) {
+        if self.carrier[nic] == present {
+            return;
+        }
+        self.carrier[nic] = present;
+        let Some(index) = self.index[nic] else { return };
+        let up = self.kernel.link(index).is_some_and(|l| l.up);
+        self.kernel.set_carrier(index, present);
+        if up {
+            let late = if self.rng.chance(300) { 900_000 } else { 100 };
+            let after = self.rng.duration(Duration::from_micros(5), Duration::from_micros(late));
+            self.plan(after, Happening::LinkEvent(index));
+            self.poll_soon(index);
+        }
+    }
+
+    fn create(&mut self, nic: Nic) {
+        if self.index[nic].is_some() {
+            return;
+        }
+        let plan = self.scenario.nics[nic].clone();
+        let index = self.kernel.create_link(&plan.name, plan.mac);
+        self.index[nic] = Some(index);
+        self.kernel.set_carrier(index, self.carrier[nic]);
+        self.kernel.set_admin(index, true);
+    }
+
+    fn delete_declared(&mut self, group: usize, address: usize) {
+        let addr = self.scenario.settings.groups[group].addresses[address].address;
+        let on: Vec<u32> =
+            self.kernel.addresses().iter().filter(|a| a.addr == addr).map(|a| a.index).collect();
+        for index in on {
+            self.kernel.apply(&KernelOp::DelAddress { index, addr });
+        }
+    }
+
+    fn request(&mut self, nic: Nic, command: fn(String) -> Command) {
+        if self.daemon.engine.is_none() {
+            return;
+        }
+        let d = &mut self.daemon;
+        d.last_request += 1;
+        let id = d.last_request;
+        d.requests.insert(id);
+        let command = command(self.scenario.nics[nic].name.clone());
+        self.feed(Input::Request { id, command });
+    }
+}

@@ -1,0 +1,318 @@
+//! What the daemon does around the engine: reads events, applies requests, sends, dumps, starts, dies.
+
+use super::{Happening, Sabotage, World};
+use crate::kernel::errno;
+use crate::lan::Lan;
+use mpath_core::input::BatchId;
+use mpath_core::{Action, Engine, Input};
+use mpath_model::kernel::{KernelOp, Listen, Neighbour, Transmit, ifa, nud};
+use mpath_model::settings::LinkPoll;
+use mpath_model::{Family, IfIndex};
+use std::time::Duration;
+
+const fn us(n: u64) -> Duration {
+    Duration::from_micros(n)
+}
+
+impl World {
+    /// Carries out what the engine asked for, in order; a doomed daemon dies somewhere in between.
+    pub(super) fn carry_out(&mut self, actions: &mut Vec<Action>) {
+        if let Some(sabotage) = self.sabotage {
+            tamper(sabotage, actions);
+        }
+        self.trace.actions(self.now, actions);
+        let changes = actions.iter().any(|a| matches!(a, Action::Kernel { .. }));
+        let death = self.daemon.doomed.filter(|_| changes);
+        let last = death.map(|_| self.rng.index(actions.len()));
+        let told = actions.iter().any(|a| !matches!(a, Action::Send(_)));
+        self.count(actions);
+        for (i, action) in actions.drain(..).enumerate() {
+            if last.is_some_and(|last| i > last) {
+                break;
+            }
+            let cut = last == Some(i);
+            self.carry_out_one(action, cut);
+        }
+        if let Some(down) = death {
+            self.die(down);
+        } else if told {
+            self.check_step();
+        }
+    }
+
+    fn carry_out_one(&mut self, action: Action, cut: bool) {
+        match action {
+            Action::Send(what) => self.transmit(&what),
+            Action::Kernel { batch, mut ops } => {
+                if cut {
+                    ops.truncate(self.rng.index(ops.len() + 1));
+                }
+                self.apply_batch(batch, &ops);
+            }
+            Action::Persist(p) => self.daemon.persist = Some(p),
+            Action::Resynchronise => {
+                self.daemon.dumps += 1;
+                let after = self.rng.duration(us(50), us(2000));
+                self.plan(after, Happening::Dump(self.daemon.life));
+            }
+            Action::Listen(listen) => self.listen(listen),
+            Action::Log(_) => {}
+            Action::Emit(event) => self.stats.event(event.event),
+            Action::Reply { id, .. } => {
+                if !self.daemon.requests.remove(&id) {
+                    self.violate("replies", format!("request {id} is not waiting for an answer"));
+                }
+            }
+        }
+    }
+
+    fn listen(&mut self, listen: Listen) {
+        let new: Vec<IfIndex> =
+            listen.carrier.iter().filter(|i| !self.daemon.listen.carrier.contains(i)).copied().collect();
+        self.daemon.listen = listen;
+        for index in new {
+            self.poll_soon(index);
+        }
+    }
+
+    /// Polling finds a carrier change within a period; nothing happens between changes, so one poll stands
+    /// for all.
+    pub(super) fn poll_soon(&mut self, index: IfIndex) {
+        let period = match self.scenario.settings.daemon.link_poll {
+            LinkPoll::Auto => Duration::from_millis(100),
+            LinkPoll::Every(period) => period,
+            LinkPoll::Off => return,
+        };
+        if self.daemon.listen.carrier.contains(&index) {
+            let after = self.rng.duration(us(10), period);
+            self.plan(after, Happening::Poll(index));
+        }
+    }
+
+    fn apply_batch(&mut self, batch: BatchId, ops: &[KernelOp]) {
+        const REFUSALS: [i32; 4] = [errno::ENOBUFS, errno::EBUSY, errno::EPERM, errno::ENOMEM];
+        let mut errors = Vec::with_capacity(ops.len());
+        for op in ops {
+            let errno = if self.rng.chance(self.hostile.refuse) {
+                self.stats.refused += 1;
+                *self.rng.pick(&REFUSALS)
+            } else {
+                let errno = self.kernel.apply(op);
+                if errno == 0 {
+                    self.answer_solicitation(op);
+                }
+                errno
+            };
+            errors.push(errno);
+        }
+        self.stats.requests += ops.len() as u64;
+        self.trace.errors(self.now, batch, &errors);
+        self.check_presence(ops);
+        self.sync_ports();
+        self.collect_events();
+        self.daemon.batches += 1;
+        let slow = if self.rng.chance(self.hostile.late) { us(200_000) } else { us(2000) };
+        let after = self.rng.duration(us(20), slow);
+        self.plan(after, Happening::Done(self.daemon.life, batch, errors));
+    }
+
+    fn answer_solicitation(&mut self, op: &KernelOp) {
+        let KernelOp::Solicit { index, target, .. } = op else {
+            return;
+        };
+        let Some(nic) = self.nic_at(*index).filter(|n| self.lan.connected(*n)) else {
+            return;
+        };
+        let node = self.lan.segments[self.lan.ports[nic].segment].iter().find(|n| match target {
+            std::net::IpAddr::V4(a) => n.four == Some(*a),
+            std::net::IpAddr::V6(a) => n.six.contains(a),
+        });
+        if let Some(mac) = node.filter(|n| n.alive).map(|n| n.mac) {
+            let (index, address) = (*index, *target);
+            self.kernel.learn(Neighbour {
+                index,
+                address,
+                mac: Some(mac),
+                state: nud::REACHABLE,
+                router: target.is_ipv6(),
+            });
+        }
+    }
+
+    pub(crate) fn nic_at(&self, index: IfIndex) -> Option<usize> {
+        self.index.iter().position(|i| *i == Some(index))
+    }
+
+    pub(super) fn finish_batch(&mut self, batch: BatchId, errors: Vec<i32>) {
+        self.daemon.batches -= 1;
+        self.read_events();
+        if self.daemon.overflow {
+            self.dump();
+        }
+        self.feed(Input::Done { batch, errors });
+    }
+
+    fn transmit(&mut self, what: &Transmit) {
+        self.stats.sent += 1;
+        let index = Lan::interface(what);
+        let errno = match self.kernel.link(index) {
+            None => errno::ENODEV,
+            Some(link) if !link.up => errno::ENETDOWN,
+            Some(_) => match what {
+                Transmit::Echo { source, .. } => {
+                    let usable =
+                        |a: &mpath_model::Address| a.addr.address == *source && !a.has(ifa::TENTATIVE);
+                    if self.kernel.on(index).any(usable) { 0 } else { errno::EADDRNOTAVAIL }
+                }
+                Transmit::Frame { .. } => 0,
+            },
+        };
+        if errno != 0 {
+            let (seq, family) = match what {
+                Transmit::Echo { seq, target, .. } => (Some(*seq), Family::of(target)),
+                Transmit::Frame { .. } => (None, Family::Inet),
+            };
+            self.plan(us(1), Happening::SendFailed(self.daemon.life, index, seq, family, errno));
+            return;
+        }
+        let Some(nic) = self.nic_at(index) else { return };
+        for a in self.lan.transmit(nic, what, &mut self.rng) {
+            self.plan(a.after, Happening::Arrive(a.nic, a.packet));
+        }
+    }
+
+    /// Events the kernel has produced go into the daemon's socket, unless they are lost.
+    pub(crate) fn collect_events(&mut self) {
+        for (index, address) in self.kernel.take_dad() {
+            let after = self.rng.duration(us(1_000_000), us(1_800_000));
+            self.plan(after, Happening::Dad(index, address));
+        }
+        if !self.kernel.has_events() {
+            return;
+        }
+        let events = self.kernel.take_events();
+        if self.daemon.engine.is_none() {
+            return;
+        }
+        for event in events {
+            if self.rng.chance(self.hostile.lose) {
+                self.stats.lost += 1;
+                if !self.daemon.overflow {
+                    self.daemon.overflow = true;
+                    let after = self.rng.duration(us(10), us(5000));
+                    self.plan(after, Happening::Dump(self.daemon.life));
+                }
+                continue;
+            }
+            if self.rng.chance(self.hostile.twice) {
+                self.daemon.socket.push_back(event.clone());
+            }
+            self.daemon.socket.push_back(event);
+        }
+        if !self.daemon.reading {
+            self.daemon.reading = true;
+            let slow = if self.rng.chance(self.hostile.late) { us(200_000) } else { us(300) };
+            let after = self.rng.duration(us(10), slow);
+            self.plan(after, Happening::Events);
+        }
+    }
+
+    pub(super) fn read_events(&mut self) {
+        self.daemon.reading = false;
+        while let Some(event) = self.daemon.socket.pop_front() {
+            self.feed(Input::Kernel(event));
+        }
+    }
+
+    /// A dump, behind the events that were in the socket before it.
+    pub(super) fn dump(&mut self) {
+        self.read_events();
+        let asked = std::mem::take(&mut self.daemon.dumps);
+        if asked == 0 && !self.daemon.overflow {
+            return;
+        }
+        self.daemon.overflow = false;
+        self.stats.dumps += 1;
+        let inventory = self.kernel.inventory();
+        self.feed(Input::Inventory(inventory));
+    }
+
+    pub(super) fn start(&mut self) {
+        if self.daemon.engine.is_some() {
+            return;
+        }
+        self.daemon.life += 1;
+        self.daemon.engine = Some(Engine::new(self.rng.next(), "0.0.0-sim"));
+        self.trace.note(self.now, "daemon starts");
+        self.feed(Input::Configure(self.scenario.settings.clone()));
+        if let Some(p) = self.daemon.persist.clone() {
+            self.feed(Input::Restore(p));
+        }
+        if self.daemon.engine.is_some() {
+            let inventory = self.kernel.inventory();
+            self.feed(Input::Inventory(inventory));
+        }
+    }
+
+    pub(super) fn die(&mut self, down: Duration) {
+        self.trace.note(self.now, &format!("daemon dies, back in {down:?}"));
+        self.stats.restarts += 1;
+        let d = &mut self.daemon;
+        d.engine = None;
+        d.life += 1;
+        d.doomed = None;
+        d.listen = Listen::default();
+        d.socket.clear();
+        d.reading = false;
+        d.overflow = false;
+        d.dumps = 0;
+        d.batches = 0;
+        d.backlog.clear();
+        d.starved_until = self.now;
+        d.requests.clear();
+        self.plan(down, Happening::Start);
+    }
+
+    /// What has piled up while the daemon had no processor is handled first, then the timers.
+    pub(super) fn awake(&mut self) {
+        if self.starving() {
+            return;
+        }
+        while let Some(input) = self.daemon.backlog.pop_front() {
+            self.feed(input);
+        }
+    }
+}
+
+/// What a defective daemon makes of the engine's wishes.
+fn tamper(sabotage: Sabotage, actions: &mut Vec<Action>) {
+    let deletes = |o: &KernelOp| matches!(o, KernelOp::DelAddress { .. });
+    let routes = |o: &KernelOp| matches!(o, KernelOp::AddRoute(..));
+    let harmless = KernelOp::FlushNeighbours(1);
+    for action in actions.iter_mut() {
+        let Action::Kernel { ops, .. } = action else { continue };
+        match sabotage {
+            Sabotage::KeepsOld => {
+                ops.iter_mut().filter(|o| deletes(o)).for_each(|o| *o = harmless.clone());
+            }
+            Sabotage::IgnoresRoutes => {
+                ops.iter_mut().filter(|o| routes(o)).for_each(|o| *o = harmless.clone());
+            }
+            Sabotage::BreaksFirst if ops.iter().any(deletes) => {
+                ops.iter_mut()
+                    .filter(|o| matches!(o, KernelOp::AddAddress(_)))
+                    .for_each(|o| *o = harmless.clone());
+            }
+            _ => {}
+        }
+    }
+    match sabotage {
+        Sabotage::Floods => {
+            let sends: Vec<Action> =
+                actions.iter().filter(|a| matches!(a, Action::Send(_))).cloned().collect();
+            (0..100).for_each(|_| actions.extend(sends.iter().cloned()));
+        }
+        Sabotage::Forgets => actions.retain(|a| !matches!(a, Action::Persist(_))),
+        _ => {}
+    }
+}
