@@ -64,9 +64,7 @@ impl EchoSocket {
         };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = net::socket(af, SockType::Raw, flags, protocol).map_err(fail("open"))?;
-        let device = i32::try_from(index)
-            .map_err(|_| Errno::ENODEV)
-            .map_err(fail("find interface"))?;
+        let device = i32::try_from(index).map_err(|_| Errno::ENODEV).map_err(fail("find interface"))?;
         sys::set_int_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, device)
             .map_err(fail("set SO_BINDTOIFINDEX"))?;
         net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
@@ -99,9 +97,7 @@ impl EchoSocket {
     fn send4(&self, source: Ipv4Addr, target: Ipv4Addr, echo: &icmp::Echo<'_>) -> Result<(), Errno> {
         let info = libc::in_pktinfo {
             ipi_ifindex: self.index.cast_signed(),
-            ipi_spec_dst: libc::in_addr {
-                s_addr: source.to_bits().to_be(),
-            },
+            ipi_spec_dst: libc::in_addr { s_addr: source.to_bits().to_be() },
             ipi_addr: libc::in_addr { s_addr: 0 },
         };
         let [a, b, c, d] = target.octets();
@@ -111,20 +107,14 @@ impl EchoSocket {
 
     fn send6(&self, source: Ipv6Addr, target: Ipv6Addr, echo: &icmp::Echo<'_>) -> Result<(), Errno> {
         let info = libc::in6_pktinfo {
-            ipi6_addr: libc::in6_addr {
-                s6_addr: source.octets(),
-            },
+            ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
             ipi6_ifindex: self.index,
         };
         // Only addresses of the link have a scope.
         let local = target.is_unicast_link_local() || target.is_multicast();
         let scope = if local { self.index } else { 0 };
         let to = SockaddrIn6::from(SocketAddrV6::new(target, 0, 0, scope));
-        self.transmit(
-            &icmp6::emit_request(echo),
-            ControlMessage::Ipv6PacketInfo(&info),
-            &to,
-        )
+        self.transmit(&icmp6::emit_request(echo), ControlMessage::Ipv6PacketInfo(&info), &to)
     }
 
     fn transmit<A: net::SockaddrLike>(

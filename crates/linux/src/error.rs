@@ -38,18 +38,12 @@ pub enum Error {
 impl Error {
     /// A failed system call.
     pub fn system(operation: impl Into<String>, errno: Errno) -> Error {
-        Error::System {
-            operation: operation.into(),
-            errno: errno as i32,
-        }
+        Error::System { operation: operation.into(), errno: errno as i32 }
     }
 
     /// A failed operation of the standard library.
     pub fn io(operation: impl Into<String>, error: &std::io::Error) -> Error {
-        Error::System {
-            operation: operation.into(),
-            errno: error.raw_os_error().unwrap_or(libc::EIO),
-        }
+        Error::System { operation: operation.into(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
     }
 
     /// The errno that fits best.
@@ -66,11 +60,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::System { operation, errno } => write!(f, "{operation}: {}", describe(*errno)),
-            Error::Refused {
-                request,
-                errno,
-                text: Some(text),
-            } => write!(f, "{request} refused: {} ({text})", describe(*errno)),
+            Error::Refused { request, errno, text: Some(text) } => {
+                write!(f, "{request} refused: {} ({text})", describe(*errno))
+            }
             Error::Refused { request, errno, .. } => write!(f, "{request} refused: {}", describe(*errno)),
             Error::Unanswered { request } => write!(f, "{request}: no answer from the kernel"),
             Error::Interrupted { request } => write!(f, "{request}: dump overtaken by changes each time"),

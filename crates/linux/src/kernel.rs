@@ -34,12 +34,7 @@ impl Kernel {
         for group in GROUPS {
             events.join(group)?;
         }
-        Ok(Kernel {
-            events,
-            requests: Socket::open()?,
-            sender: Sender::open()?,
-            names: HashMap::new(),
-        })
+        Ok(Kernel { events, requests: Socket::open()?, sender: Sender::open()?, names: HashMap::new() })
     }
 
     /// Becomes readable when events are there.
@@ -74,19 +69,14 @@ impl Kernel {
     /// Everything the kernel shows.
     pub fn dump(&mut self) -> Result<Inventory, Error> {
         let mut found = Inventory {
-            links: self
-                .requests
-                .dump_with(encode::get_links(), |_, payload| decode::link(payload))?,
+            links: self.requests.dump_with(encode::get_links(), |_, payload| decode::link(payload))?,
             ..Inventory::default()
         };
         self.names = found.links.iter().map(|l| (l.index, l.name.clone())).collect();
         for family in Family::BOTH {
             found.addresses.extend(self.addresses(family, 0)?);
             let routes = encode::get_routes(family);
-            found.routes.extend(
-                self.requests
-                    .dump_with(routes, |_, payload| decode::route(payload))?,
-            );
+            found.routes.extend(self.requests.dump_with(routes, |_, payload| decode::route(payload))?);
             found.neighbours.extend(self.neighbours(family, 0)?);
         }
         for link in found.links.iter().filter(|l| !l.loopback) {
@@ -101,10 +91,7 @@ impl Kernel {
     /// One interface as it is now, live carrier included; none if it does not exist.
     pub fn link(&mut self, index: IfIndex) -> Result<Option<Link>, Error> {
         let asked = encode::get_link(index);
-        match self
-            .requests
-            .query_with(asked, |_, payload| decode::link(payload))
-        {
+        match self.requests.query_with(asked, |_, payload| decode::link(payload)) {
             Err(error) if error.errno() == libc::ENODEV => Ok(None),
             result => result,
         }
@@ -135,11 +122,7 @@ impl Kernel {
     fn perform(&mut self, op: &KernelOp) -> Result<(), Errno> {
         match op {
             KernelOp::FlushNeighbours(index) => self.flush_neighbours(*index),
-            KernelOp::Announce {
-                index,
-                address,
-                router,
-            } => {
+            KernelOp::Announce { index, address, router } => {
                 let mac = self.mac(*index)?;
                 let frame = match address {
                     IpAddr::V4(address) => arp::gratuitous_frame(mac, *address),
@@ -147,11 +130,7 @@ impl Kernel {
                 };
                 self.sender.send(*index, &frame)
             }
-            KernelOp::Solicit {
-                index,
-                source,
-                target,
-            } => {
+            KernelOp::Solicit { index, source, target } => {
                 let mac = self.mac(*index)?;
                 let frame = match (source, target) {
                     (IpAddr::V4(source), IpAddr::V4(target)) => {
@@ -164,11 +143,7 @@ impl Kernel {
                 };
                 self.sender.send(*index, &frame)
             }
-            KernelOp::SetSysctl {
-                interface,
-                key,
-                value,
-            } => sysctl::write(interface, *key, *value),
+            KernelOp::SetSysctl { interface, key, value } => sysctl::write(interface, *key, *value),
             KernelOp::AddAddress(_)
             | KernelOp::DelAddress { .. }
             | KernelOp::AddRoute(..)
@@ -188,9 +163,8 @@ impl Kernel {
         for family in Family::BOTH {
             let found = self.neighbours(family, index);
             let found = found.map_err(|e| Errno::from_raw(e.errno()))?;
-            let learnt = found
-                .iter()
-                .filter(|n| n.index == index && n.state & (nud::PERMANENT | nud::NOARP) == 0);
+            let learnt =
+                found.iter().filter(|n| n.index == index && n.state & (nud::PERMANENT | nud::NOARP) == 0);
             requests.extend(learnt.map(encode::del_neighbour));
         }
         let results = self.requests.batch(requests);
@@ -215,18 +189,13 @@ impl Kernel {
 
     fn peer(&mut self, index: IfIndex, addr: IfAddr) -> Option<IpAddr> {
         let found = self.addresses(addr.family(), index).ok()?;
-        found
-            .into_iter()
-            .find(|a| a.index == index && a.addr == addr)
-            .and_then(|a| a.peer)
+        found.into_iter().find(|a| a.index == index && a.addr == addr).and_then(|a| a.peer)
     }
 
     /// Addresses of an interface, or of all for 0.
     fn addresses(&mut self, family: Family, index: IfIndex) -> Result<Vec<Address>, Error> {
         let asked = encode::get_addresses(family, index);
-        let mut found = self
-            .requests
-            .dump_with(asked, |_, payload| decode::address(payload))?;
+        let mut found = self.requests.dump_with(asked, |_, payload| decode::address(payload))?;
         for address in &mut found {
             normalise(&self.names, address);
         }
@@ -236,8 +205,7 @@ impl Kernel {
     /// Neighbours on an interface, or on all for 0.
     fn neighbours(&mut self, family: Family, index: IfIndex) -> Result<Vec<Neighbour>, Error> {
         let asked = encode::get_neighbours(family, index);
-        self.requests
-            .dump_with(asked, |_, payload| decode::neighbour(payload))
+        self.requests.dump_with(asked, |_, payload| decode::neighbour(payload))
     }
 }
 

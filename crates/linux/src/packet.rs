@@ -28,9 +28,7 @@ pub struct Sender {
 impl Sender {
     /// Opens the socket.
     pub fn open() -> Result<Sender, Error> {
-        Ok(Sender {
-            fd: open(SockType::Raw)?,
-        })
+        Ok(Sender { fd: open(SockType::Raw)? })
     }
 
     /// Sends one frame, Ethernet header and all, without waiting for room.

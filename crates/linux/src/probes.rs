@@ -35,8 +35,7 @@ impl Probes {
     ) -> Vec<(IfIndex, Error)> {
         let before = (self.echo.len(), self.arp.len());
         self.echo.retain(|key, _| wanted.echo.contains(key));
-        self.arp
-            .retain(|index, socket| wanted.arp.contains(index) && !socket.is_dead());
+        self.arp.retain(|index, socket| wanted.arp.contains(index) && !socket.is_dead());
         let mut changed = before != (self.echo.len(), self.arp.len());
         let mut errors = Vec::new();
         for key @ (index, family) in &wanted.echo {
@@ -77,33 +76,19 @@ impl Probes {
         if let Some(socket) = self.echo.values().find(|s| s.fd() == fd) {
             return socket.receive(out);
         }
-        self.arp
-            .values()
-            .find(|s| s.fd() == fd)
-            .is_some_and(|socket| socket.receive(out))
+        self.arp.values().find(|s| s.fd() == fd).is_some_and(|socket| socket.receive(out))
     }
 
     /// Sends a packet. An echo needs its socket open (see [`Probes::listen`]), else ENOTCONN.
     pub fn send(&mut self, what: &Transmit) -> io::Result<()> {
         let sent = match what {
-            Transmit::Echo {
-                index,
-                source,
-                target,
-                ident,
-                seq,
-                payload,
-            } => {
+            Transmit::Echo { index, source, target, ident, seq, payload } => {
                 let key = (*index, Family::of(target));
                 let socket = self.echo.get(&key).ok_or(Errno::ENOTCONN)?;
                 socket.send(Request {
                     source: *source,
                     target: *target,
-                    echo: icmp::Echo {
-                        ident: *ident,
-                        seq: *seq,
-                        payload,
-                    },
+                    echo: icmp::Echo { ident: *ident, seq: *seq, payload },
                 })
             }
             Transmit::Frame { index, bytes } => self.sender()?.send(*index, bytes),
@@ -123,10 +108,9 @@ impl Probes {
 /// The error with the interface's name in place of its index.
 fn named(error: Error, index: IfIndex, names: &dyn Fn(IfIndex) -> Option<String>) -> Error {
     match (error, names(index)) {
-        (Error::System { operation, errno }, Some(name)) => Error::System {
-            operation: operation.replace(&format!("interface {index}"), &name),
-            errno,
-        },
+        (Error::System { operation, errno }, Some(name)) => {
+            Error::System { operation: operation.replace(&format!("interface {index}"), &name), errno }
+        }
         (error, _) => error,
     }
 }

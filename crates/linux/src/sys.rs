@@ -71,11 +71,7 @@ pub fn die_with_parent(command: &mut Command) {
     let arm = || {
         // SAFETY: PR_SET_PDEATHSIG takes a signal number and no pointers.
         let result = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
     // SAFETY: prctl is async-signal-safe and the closure allocates nothing.
     unsafe { command.pre_exec(arm) };
@@ -98,9 +94,5 @@ fn write_file(path: &CStr, text: &CStr) -> io::Result<()> {
     let error = io::Error::last_os_error();
     // SAFETY: `fd` was opened above and is closed nowhere else.
     unsafe { libc::close(fd) };
-    if usize::try_from(written) == Ok(bytes.len()) {
-        Ok(())
-    } else {
-        Err(error)
-    }
+    if usize::try_from(written) == Ok(bytes.len()) { Ok(()) } else { Err(error) }
 }

@@ -9,9 +9,7 @@ use std::io::{Read, Write};
 pub fn read(interface: &str, key: Sysctl) -> Option<i32> {
     let mut text = String::new();
     // A sysctl is a number and a newline; anything longer is none.
-    File::open(path(interface, key)?)
-        .and_then(|file| file.take(64).read_to_string(&mut text))
-        .ok()?;
+    File::open(path(interface, key)?).and_then(|file| file.take(64).read_to_string(&mut text)).ok()?;
     text.trim().parse().ok()
 }
 
@@ -45,16 +43,7 @@ mod tests {
 
     #[test]
     fn only_names_of_interfaces_become_paths() {
-        for bad in [
-            "",
-            ".",
-            "..",
-            "all",
-            "default",
-            "../all",
-            "a/b",
-            "sixteen-letters-",
-        ] {
+        for bad in ["", ".", "..", "all", "default", "../all", "a/b", "sixteen-letters-"] {
             assert_eq!(path(bad, Sysctl::ArpIgnore), None, "{bad}");
         }
         assert_eq!(

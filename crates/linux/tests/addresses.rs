@@ -12,10 +12,7 @@ use mpath_model::{PROTO_MPATHD, kernel};
 fn dump_shows_links() {
     isolated("dump_shows_links", || {
         let mut net = Net::new();
-        let end = End {
-            name: "br0".into(),
-            ..End::default()
-        };
+        let end = End { name: "br0".into(), ..End::default() };
         create::bridge(&mut net.socket, &end).unwrap();
         let bridge = net.dump().links.into_iter().find(|l| l.name == "br0").unwrap();
         create::set_master(&mut net.socket, net.e1, bridge.index).unwrap();
@@ -50,14 +47,8 @@ fn addresses_come_back_exactly() {
                 metric: Some(4242),
                 ..plain(e0, "192.0.2.11/24")
             },
-            Address {
-                scope: 253,
-                ..plain(e0, "198.51.100.1/32")
-            },
-            Address {
-                peer: Some("198.51.100.8".parse().unwrap()),
-                ..plain(e0, "198.51.100.7/30")
-            },
+            Address { scope: 253, ..plain(e0, "198.51.100.1/32") },
+            Address { peer: Some("198.51.100.8".parse().unwrap()), ..plain(e0, "198.51.100.7/30") },
             plain(e0, "2001:db8::10/64"),
             Address {
                 flags: ifa::PERMANENT | ifa::NODAD | ifa::NOPREFIXROUTE,
@@ -65,14 +56,8 @@ fn addresses_come_back_exactly() {
                 metric: Some(4242),
                 ..plain(e0, "2001:db8::11/64")
             },
-            Address {
-                peer: Some("2001:db8:1::8".parse().unwrap()),
-                ..plain(e0, "2001:db8:1::7/128")
-            },
-            Address {
-                scope: 253,
-                ..plain(e0, "fe80::77/64")
-            },
+            Address { peer: Some("2001:db8:1::8".parse().unwrap()), ..plain(e0, "2001:db8:1::7/128") },
+            Address { scope: 253, ..plain(e0, "fe80::77/64") },
         ];
         for wanted in variants {
             let text = wanted.addr.to_string();
@@ -126,11 +111,8 @@ fn lifetimes_are_kept_and_can_be_refreshed() {
 fn sysctls_are_read_and_written() {
     isolated("sysctls_are_read_and_written", || {
         let mut net = Net::new();
-        let set = |interface: &str, key, value| KernelOp::SetSysctl {
-            interface: interface.into(),
-            key,
-            value,
-        };
+        let set =
+            |interface: &str, key, value| KernelOp::SetSysctl { interface: interface.into(), key, value };
         for key in Sysctl::ALL.into_iter().filter(|k| *k != Sysctl::DisableIpv6) {
             net.apply(set("e0", key, 1));
             assert!(net.dump().sysctls.contains(&("e0".into(), key, 1)), "{key:?}");
@@ -155,10 +137,7 @@ fn a_batch_has_an_errno_for_each_request() {
     isolated("a_batch_has_an_errno_for_each_request", || {
         let mut net = Net::new();
         let (e0, e1) = (net.e0, net.e1);
-        let del = |index, addr: &str| KernelOp::DelAddress {
-            index,
-            addr: addr.parse().unwrap(),
-        };
+        let del = |index, addr: &str| KernelOp::DelAddress { index, addr: addr.parse().unwrap() };
         let errors = net.kernel.apply(&[
             KernelOp::AddAddress(plain(e0, "192.0.2.10/24")),
             del(e1, "192.0.2.10/24"),
@@ -175,10 +154,7 @@ fn a_batch_has_an_errno_for_each_request() {
         let mut ops = Vec::new();
         for n in 0..1000u32 {
             let index = if n % 100 == 50 { 9999 } else { e0 };
-            ops.push(KernelOp::AddAddress(plain(
-                index,
-                &format!("10.{}.{}.1/32", n / 250, n % 250),
-            )));
+            ops.push(KernelOp::AddAddress(plain(index, &format!("10.{}.{}.1/32", n / 250, n % 250))));
         }
         let errors = net.kernel.apply(&ops);
         for (n, errno) in errors.iter().enumerate() {
@@ -187,10 +163,7 @@ fn a_batch_has_an_errno_for_each_request() {
         }
         assert_eq!(errors.len(), 1000);
         let found = net.dump().addresses;
-        assert_eq!(
-            found.iter().filter(|a| a.index == e0 && a.addr.is_host()).count(),
-            990
-        );
+        assert_eq!(found.iter().filter(|a| a.index == e0 && a.addr.is_host()).count(), 990);
     });
 }
 
@@ -203,9 +176,6 @@ fn refusals_carry_the_kernels_words() {
         let error = create::add_route(&mut net.socket, net.e0, dst, gateway).unwrap_err();
         assert_eq!(error.errno(), libc::ENETUNREACH);
         let text = error.to_string();
-        assert!(
-            text.contains("RTM_NEWROUTE") && text.contains("gateway"),
-            "{text}"
-        );
+        assert!(text.contains("RTM_NEWROUTE") && text.contains("gateway"), "{text}");
     });
 }

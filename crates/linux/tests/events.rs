@@ -23,10 +23,8 @@ fn every_kind_of_change_arrives() {
             let address = plain(net.e0, text);
             let addr = address.addr;
             net.apply(KernelOp::AddAddress(address));
-            let added = net.expect_event(
-                "address",
-                |e| matches!(e, KernelEvent::Address(a) if a.addr == addr),
-            );
+            let added =
+                net.expect_event("address", |e| matches!(e, KernelEvent::Address(a) if a.addr == addr));
             assert_eq!(net.address(net.e0, text).map(KernelEvent::Address), Some(added));
             let network = addr.network();
             let route = |e: &KernelEvent| matches!(e, KernelEvent::Route(r) if r.dst == network);
@@ -55,10 +53,7 @@ fn every_kind_of_change_arrives() {
         create::set_admin_state(&mut net.peer_socket, p0, true).unwrap();
         net.expect_event("link up", link(true));
         create::set_admin_state(&mut net.socket, e0, false).unwrap();
-        net.expect_event(
-            "admin down",
-            |e| matches!(e, KernelEvent::Link(l) if l.index == e0 && !l.up),
-        );
+        net.expect_event("admin down", |e| matches!(e, KernelEvent::Link(l) if l.index == e0 && !l.up));
         create::rename(&mut net.socket, e0, "renamed").unwrap();
         net.expect_event(
             "rename",
@@ -74,18 +69,9 @@ fn every_kind_of_change_arrives() {
 fn leaving_a_bridge_is_not_a_lost_link() {
     isolated("leaving_a_bridge_is_not_a_lost_link", || {
         let mut net = Net::new();
-        let end = End {
-            name: "br0".into(),
-            ..End::default()
-        };
+        let end = End { name: "br0".into(), ..End::default() };
         create::bridge(&mut net.socket, &end).unwrap();
-        let bridge = net
-            .dump()
-            .links
-            .into_iter()
-            .find(|l| l.name == "br0")
-            .unwrap()
-            .index;
+        let bridge = net.dump().links.into_iter().find(|l| l.name == "br0").unwrap().index;
         create::set_master(&mut net.socket, net.e0, bridge).unwrap();
         net.forget_events();
         create::set_master(&mut net.socket, net.e0, 0).unwrap();
@@ -93,17 +79,12 @@ fn leaving_a_bridge_is_not_a_lost_link() {
         let mut heard = Vec::new();
         wait_for("the last event", || {
             net.kernel.read_events(&mut heard).unwrap();
-            heard
-                .iter()
-                .any(|e| matches!(e, KernelEvent::Link(l) if l.name == "last"))
-                .then_some(())
+            heard.iter().any(|e| matches!(e, KernelEvent::Link(l) if l.name == "last")).then_some(())
         });
         let e0 = net.e0;
         assert!(!heard.contains(&KernelEvent::LinkGone(e0)), "{heard:?}");
         assert!(
-            heard
-                .iter()
-                .any(|e| matches!(e, KernelEvent::Link(l) if l.index == e0 && l.master.is_none()))
+            heard.iter().any(|e| matches!(e, KernelEvent::Link(l) if l.index == e0 && l.master.is_none()))
         );
     });
 }
@@ -134,13 +115,9 @@ fn messages_of_others_are_not_believed() {
     isolated("messages_of_others_are_not_believed", || {
         let mut kernel = Kernel::open().unwrap();
         let port = getsockname::<NetlinkAddr>(kernel.event_fd()).unwrap().pid();
-        let liar = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkRoute,
-        )
-        .unwrap();
+        let liar =
+            socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)
+                .unwrap();
         // RTM_DELLINK of interface 1, as the kernel would send it.
         let mut lie = vec![0u8; 40];
         lie[0..4].copy_from_slice(&40u32.to_ne_bytes());

@@ -28,11 +28,7 @@ fn addressed() -> Net {
 }
 
 fn listen(probes: &mut Probes, echo: &[(IfIndex, Family)], arp: &[IfIndex]) {
-    let wanted = Listen {
-        echo: echo.to_vec(),
-        arp: arp.to_vec(),
-        carrier: Vec::new(),
-    };
+    let wanted = Listen { echo: echo.to_vec(), arp: arp.to_vec(), carrier: Vec::new() };
     let errors = probes.listen(&wanted, &|_| None);
     assert!(errors.is_empty(), "{errors:?}");
 }
@@ -64,18 +60,11 @@ fn echo_is_answered_and_stamped() {
     isolated("echo_is_answered_and_stamped", || {
         let net = addressed();
         let mut probes = Probes::new();
-        listen(
-            &mut probes,
-            &[(net.e0, Family::Inet), (net.e0, Family::Inet6)],
-            &[],
-        );
-        for (n, (from, to)) in [
-            ("192.0.2.10", "192.0.2.1"),
-            ("192.0.2.11", "192.0.2.1"),
-            ("2001:db8::10", "2001:db8::1"),
-        ]
-        .into_iter()
-        .enumerate()
+        listen(&mut probes, &[(net.e0, Family::Inet), (net.e0, Family::Inet6)], &[]);
+        for (n, (from, to)) in
+            [("192.0.2.10", "192.0.2.1"), ("192.0.2.11", "192.0.2.1"), ("2001:db8::10", "2001:db8::1")]
+                .into_iter()
+                .enumerate()
         {
             let number = n as u16 + 7;
             let before = clock::now();
@@ -106,11 +95,7 @@ fn stamps_are_of_arrival_not_of_reading() {
         let request = Request {
             source: "192.0.2.10".parse().unwrap(),
             target: "192.0.2.1".parse().unwrap(),
-            echo: icmp::Echo {
-                ident: 1,
-                seq: 2,
-                payload: &[],
-            },
+            echo: icmp::Echo { ident: 1, seq: 2, payload: &[] },
         };
         socket.send(request).unwrap();
         let mut waiting = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
@@ -139,26 +124,16 @@ fn probes_leave_and_arrive_by_their_own_interface_only() {
         net.apply(KernelOp::AddAddress(plain(net.e1, "2001:db8:1::20/64")));
         let mut probes = Probes::new();
         let both = |family| [(net.e0, family), (net.e1, family)];
-        listen(
-            &mut probes,
-            &[both(Family::Inet), both(Family::Inet6)].concat(),
-            &[],
-        );
+        listen(&mut probes, &[both(Family::Inet), both(Family::Inet6)].concat(), &[]);
         probes.send(&echo(net.e1, "192.0.2.20", "192.0.2.2", 1)).unwrap();
         assert_eq!(hear(&mut probes, |_| true).index, net.e1);
-        probes
-            .send(&echo(net.e1, "2001:db8:1::20", "2001:db8:1::2", 2))
-            .unwrap();
+        probes.send(&echo(net.e1, "2001:db8:1::20", "2001:db8:1::2", 2)).unwrap();
         assert_eq!(hear(&mut probes, |_| true).index, net.e1);
         // All nodes of the link: the peer's end answers, our own interface does not.
         let local = wait_for("usable link-local address", || {
             let found = net.kernel.dump().unwrap().addresses;
             let wanted = |a: &&Address| a.index == net.e1 && is_link_local6(&a.addr.address);
-            found
-                .iter()
-                .find(wanted)
-                .filter(|a| !a.has(ifa::TENTATIVE))
-                .map(|a| a.addr.address)
+            found.iter().find(wanted).filter(|a| !a.has(ifa::TENTATIVE)).map(|a| a.addr.address)
         });
         let answer = wait_for("answer from all nodes", || {
             let request = echo(net.e1, &local.to_string(), "ff02::1", 3);
@@ -182,19 +157,12 @@ fn a_probe_that_cannot_leave_says_why() {
         let errno = |result: std::io::Result<()>| result.unwrap_err().raw_os_error().unwrap();
         let request = echo(net.e0, "192.0.2.10", "192.0.2.1", 1);
         assert_eq!(errno(probes.send(&request)), libc::ENOTCONN);
-        listen(
-            &mut probes,
-            &[(net.e0, Family::Inet), (net.e0, Family::Inet6)],
-            &[],
-        );
+        listen(&mut probes, &[(net.e0, Family::Inet), (net.e0, Family::Inet6)], &[]);
         let foreign = echo(net.e0, "2001:db8::99", "2001:db8::1", 1);
         assert_eq!(errno(probes.send(&foreign)), libc::EINVAL);
         let mixed = echo(net.e0, "192.0.2.10", "2001:db8::1", 1);
         assert_eq!(errno(probes.send(&mixed)), libc::EAFNOSUPPORT);
-        let wanted = Listen {
-            arp: vec![9999],
-            ..Listen::default()
-        };
+        let wanted = Listen { arp: vec![9999], ..Listen::default() };
         let errors = probes.listen(&wanted, &|_| Some("gone0".into()));
         assert_eq!(errors.len(), 1);
         assert_eq!(errors[0].1.errno(), libc::ENODEV);
@@ -261,56 +229,34 @@ fn announcements_reach_the_peer() {
         let mac = Mac([2, 0, 0, 0, 0xab, 1]);
         create::set_mac(&mut net.socket, index, mac).unwrap();
         let router = true;
-        net.apply(KernelOp::Announce {
-            index,
-            address,
-            router,
+        net.apply(KernelOp::Announce { index, address, router });
+        let heard =
+            hear(&mut at_peer, |h| matches!(h.what, Packet::Arp { sender_mac, .. } if sender_mac == mac));
+        assert!(matches!(heard.what, Packet::Arp { reply: false, sender, target, .. }
+            if sender == address && target == address));
+        // Until the peer has joined the group of its address it does not hear solicitations.
+        let joined = || std::fs::read_to_string("/proc/thread-self/net/igmp6").unwrap();
+        wait_for("group of the peer's address", || {
+            let groups = net.peer.enter(joined);
+            groups.contains("ff0200000000000000000001ff000001").then_some(())
         });
-        let heard = hear(
-            &mut at_peer,
-            |h| matches!(h.what, Packet::Arp { sender_mac, .. } if sender_mac == mac),
-        );
-        assert!(
-            matches!(heard.what, Packet::Arp { reply: false, sender, target, .. }
-            if sender == address && target == address)
-        );
         // The peer knows the IPv6 address by another MAC; the advertisement corrects it.
         let address: IpAddr = "2001:db8::10".parse().unwrap();
         let target: IpAddr = "2001:db8::1".parse().unwrap();
-        net.apply(KernelOp::Solicit {
-            index,
-            source: address,
-            target,
-        });
+        net.apply(KernelOp::Solicit { index, source: address, target });
         let known = |net: &mut Net| {
             let found = net.peer_kernel.dump().unwrap().neighbours;
             found.into_iter().find(|n| n.address == address)
         };
-        wait_for("entry of the peer", || {
-            known(&mut net).filter(|n| n.mac == Some(mac))
-        });
+        wait_for("entry of the peer", || known(&mut net).filter(|n| n.mac == Some(mac)));
         let next = Mac([2, 0, 0, 0, 0xab, 2]);
         create::set_mac(&mut net.socket, index, next).unwrap();
-        net.apply(KernelOp::Announce {
-            index,
-            address,
-            router,
-        });
-        let entry = wait_for("corrected entry", || {
-            known(&mut net).filter(|n| n.mac == Some(next))
-        });
+        net.apply(KernelOp::Announce { index, address, router });
+        let entry = wait_for("corrected entry", || known(&mut net).filter(|n| n.mac == Some(next)));
         assert!(entry.router);
         let refused = net.kernel.apply(&[
-            KernelOp::Announce {
-                index: 1,
-                address,
-                router,
-            },
-            KernelOp::Announce {
-                index: 9999,
-                address,
-                router,
-            },
+            KernelOp::Announce { index: 1, address, router },
+            KernelOp::Announce { index: 9999, address, router },
         ]);
         assert_eq!(refused, [libc::EOPNOTSUPP, libc::ENODEV]);
     });
@@ -324,11 +270,7 @@ fn solicitation_teaches_the_peer_and_is_answered() {
         listen(&mut probes, &[], &[net.e0]);
         let source = "192.0.2.11".parse().unwrap();
         let target = "192.0.2.1".parse().unwrap();
-        net.apply(KernelOp::Solicit {
-            index: net.e0,
-            source,
-            target,
-        });
+        net.apply(KernelOp::Solicit { index: net.e0, source, target });
         hear(&mut probes, |h| {
             matches!(h.what, Packet::Arp { reply: true, sender, target: to, .. }
                 if sender == target && to == source)
@@ -344,15 +286,9 @@ fn flushing_deletes_what_was_learnt() {
     isolated("flushing_deletes_what_was_learnt", || {
         let mut net = addressed();
         let mut probes = Probes::new();
-        listen(
-            &mut probes,
-            &[(net.e0, Family::Inet), (net.e0, Family::Inet6)],
-            &[],
-        );
+        listen(&mut probes, &[(net.e0, Family::Inet), (net.e0, Family::Inet6)], &[]);
         probes.send(&echo(net.e0, "192.0.2.10", "192.0.2.1", 1)).unwrap();
-        probes
-            .send(&echo(net.e0, "2001:db8::10", "2001:db8::1", 2))
-            .unwrap();
+        probes.send(&echo(net.e0, "2001:db8::10", "2001:db8::1", 2)).unwrap();
         // One that never answers: its entry is incomplete.
         probes.send(&echo(net.e0, "192.0.2.10", "192.0.2.99", 3)).unwrap();
         let learnt = |net: &mut Net| {
@@ -364,17 +300,10 @@ fn flushing_deletes_what_was_learnt() {
         net.forget_events();
         net.apply(KernelOp::FlushNeighbours(net.e0));
         let index = net.e0;
-        net.expect_event(
-            "entry gone",
-            |e| matches!(e, KernelEvent::NeighbourGone(n) if n.index == index),
-        );
+        net.expect_event("entry gone", |e| matches!(e, KernelEvent::NeighbourGone(n) if n.index == index));
         // Incomplete entries may come back by themselves, answered ones may not.
         let left = net.dump().neighbours;
         let answered = ["192.0.2.1", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap());
-        assert!(
-            left.iter()
-                .all(|n| n.index != index || !answered.contains(&n.address)),
-            "{left:?}"
-        );
+        assert!(left.iter().all(|n| n.index != index || !answered.contains(&n.address)), "{left:?}");
     });
 }

@@ -8,20 +8,11 @@ use mpath_model::kernel::{Hop, KernelEvent, KernelOp, Placing};
 use mpath_model::{IfIndex, PROTO_MPATHD, Route};
 
 fn hop(index: IfIndex, gateway: &str) -> Hop {
-    Hop {
-        index,
-        gateway: Some(gateway.parse().unwrap()),
-        onlink: false,
-        weight: 1,
-    }
+    Hop { index, gateway: Some(gateway.parse().unwrap()), onlink: false, weight: 1 }
 }
 
 fn via(dst: &str, metric: u32, hops: Vec<Hop>) -> Route {
-    Route {
-        scope: 0,
-        hops,
-        ..onlink(dst, 0, metric)
-    }
+    Route { scope: 0, hops, ..onlink(dst, 0, metric) }
 }
 
 fn onlink(dst: &str, index: IfIndex, metric: u32) -> Route {
@@ -29,10 +20,9 @@ fn onlink(dst: &str, index: IfIndex, metric: u32) -> Route {
 }
 
 fn prepare(net: &mut Net) {
-    for (index, four, six) in [
-        (net.e0, "192.0.2.10/24", "2001:db8::10/64"),
-        (net.e1, "198.51.100.10/24", "2001:db8:1::10/64"),
-    ] {
+    for (index, four, six) in
+        [(net.e0, "192.0.2.10/24", "2001:db8::10/64"), (net.e1, "198.51.100.10/24", "2001:db8:1::10/64")]
+    {
         net.apply(KernelOp::AddAddress(plain(index, four)));
         net.apply(KernelOp::AddAddress(plain(index, six)));
     }
@@ -44,14 +34,8 @@ fn routes_come_back_exactly() {
         let mut net = Net::new();
         prepare(&mut net);
         let (e0, e1) = (net.e0, net.e1);
-        let onlink_hop = Hop {
-            onlink: true,
-            ..hop(e0, "203.0.113.9")
-        };
-        let heavy = Hop {
-            weight: 7,
-            ..hop(e1, "198.51.100.1")
-        };
+        let onlink_hop = Hop { onlink: true, ..hop(e0, "203.0.113.9") };
+        let heavy = Hop { weight: 7, ..hop(e1, "198.51.100.1") };
         let variants = [
             onlink("203.0.113.0/24", e0, 0),
             via("0.0.0.0/0", 0, vec![hop(e0, "192.0.2.1")]),
@@ -79,29 +63,15 @@ fn routes_come_back_exactly() {
                 pref: Some(1),
                 ..via("2001:db8:3::/48", 512, vec![hop(e0, "2001:db8::1")])
             },
-            via(
-                "2001:db8:4::/48",
-                512,
-                vec![hop(e0, "2001:db8::1"), hop(e1, "2001:db8:1::1")],
-            ),
+            via("2001:db8:4::/48", 512, vec![hop(e0, "2001:db8::1"), hop(e1, "2001:db8:1::1")]),
         ];
         for wanted in variants {
             let text = wanted.dst.to_string();
             let placing = [Placing::Before, Placing::Replace][usize::from(wanted.dst.address.is_ipv6())];
             net.apply(KernelOp::AddRoute(wanted.clone(), placing));
             let [found] = net.routes(&text).try_into().expect("one route");
-            let pref = if wanted.dst.address.is_ipv6() {
-                wanted.pref.or(Some(0))
-            } else {
-                None
-            };
-            assert_eq!(
-                found,
-                Route {
-                    pref,
-                    ..wanted.clone()
-                }
-            );
+            let pref = if wanted.dst.address.is_ipv6() { wanted.pref.or(Some(0)) } else { None };
+            assert_eq!(found, Route { pref, ..wanted.clone() });
             net.apply(KernelOp::DelRoute(found.clone()));
             assert_eq!(net.routes(&text), []);
             net.apply(KernelOp::AddRoute(found.clone(), placing));
@@ -118,10 +88,7 @@ fn a_deletion_hits_one_route_only() {
         let mut net = Net::new();
         prepare(&mut net);
         let (e0, e1) = (net.e0, net.e1);
-        let source = |route: Route, address: &str| Route {
-            prefsrc: Some(address.parse().unwrap()),
-            ..route
-        };
+        let source = |route: Route, address: &str| Route { prefsrc: Some(address.parse().unwrap()), ..route };
         let alike = [
             onlink("203.0.113.0/24", e0, 0),
             onlink("203.0.113.0/24", e1, 0),
@@ -129,10 +96,7 @@ fn a_deletion_hits_one_route_only() {
             source(onlink("203.0.113.0/24", e0, 9), "192.0.2.10"),
             via("203.0.113.0/24", 0, vec![hop(e0, "192.0.2.1")]),
             via("203.0.113.0/24", 0, vec![hop(e0, "192.0.2.2")]),
-            Route {
-                protocol: 4,
-                ..via("203.0.113.0/24", 0, vec![hop(e0, "192.0.2.3")])
-            },
+            Route { protocol: 4, ..via("203.0.113.0/24", 0, vec![hop(e0, "192.0.2.3")]) },
         ];
         for route in &alike {
             net.apply(KernelOp::AddRoute(route.clone(), Placing::After));
@@ -181,10 +145,7 @@ fn replace_takes_the_place_of_an_ipv6_route_and_says_so() {
                 via("::/0", 1024, vec![hop(net.e0, "fe80::1")]),
                 via("::/0", 1024, vec![hop(net.e1, "fe80::1")]),
             ),
-            (
-                onlink("2001:db8:9::/64", net.e0, 256),
-                onlink("2001:db8:9::/64", net.e1, 256),
-            ),
+            (onlink("2001:db8:9::/64", net.e0, 256), onlink("2001:db8:9::/64", net.e1, 256)),
         ] {
             let text = old.dst.to_string();
             net.apply(KernelOp::AddRoute(old, Placing::Replace));
@@ -206,10 +167,8 @@ fn expiry_is_read_and_put_back() {
     isolated("expiry_is_read_and_put_back", || {
         let mut net = Net::new();
         prepare(&mut net);
-        let wanted = Route {
-            expires: Some(5000),
-            ..via("2001:db8:7::/64", 512, vec![hop(net.e0, "2001:db8::1")])
-        };
+        let wanted =
+            Route { expires: Some(5000), ..via("2001:db8:7::/64", 512, vec![hop(net.e0, "2001:db8::1")]) };
         net.apply(KernelOp::AddRoute(wanted, Placing::Replace));
         let [found] = net.routes("2001:db8:7::/64").try_into().unwrap();
         assert!((4940..=5000).contains(&found.expires.unwrap()), "{found:?}");

@@ -69,10 +69,7 @@ pub fn veth(socket: &mut Socket, one: &End, other: &End) -> Result<(), Error> {
 
 /// Makes a bridge without spanning tree and without multicast snooping: a plain switch.
 pub fn bridge(socket: &mut Socket, end: &End) -> Result<(), Error> {
-    let data = vec![
-        InfoBridge::StpState(BridgeStpState::Disabled),
-        InfoBridge::MulticastSnooping(false),
-    ];
+    let data = vec![InfoBridge::StpState(BridgeStpState::Disabled), InfoBridge::MulticastSnooping(false)];
     new_link(socket, end, InfoKind::Bridge, Some(InfoData::Bridge(data)))
 }
 
@@ -123,11 +120,7 @@ pub fn set_port_state(socket: &mut Socket, port: IfIndex, state: PortState) -> R
     message.header.interface_family = AddressFamily::Bridge;
     message.header.index = port;
     let option = DefaultNla::new(IFLA_BRPORT_STATE, vec![u8::from(state)]);
-    message
-        .attributes
-        .push(LinkAttribute::ProtoInfoBridge(vec![LinkProtoInfoBridge::Other(
-            option,
-        )]));
+    message.attributes.push(LinkAttribute::ProtoInfoBridge(vec![LinkProtoInfoBridge::Other(option)]));
     socket.request(RouteNetlinkMessage::SetLink(message), 0)
 }
 
@@ -182,19 +175,12 @@ pub fn delete(socket: &mut Socket, index: IfIndex) -> Result<(), Error> {
 /// Adds an address as an administrator would, without duplicate address detection.
 pub fn add_address(socket: &mut Socket, index: IfIndex, addr: IfAddr) -> Result<(), Error> {
     let mut message = address(index, addr);
-    message.attributes.push(AddressAttribute::Flags(
-        AddressFlags::Nodad | AddressFlags::Permanent,
-    ));
+    message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad | AddressFlags::Permanent));
     if let (IpAddr::V4(ip), 0..=30) = (addr.address, addr.prefix_len) {
         let broadcast = ip.to_bits() | u32::MAX >> addr.prefix_len;
-        message
-            .attributes
-            .push(AddressAttribute::Broadcast(broadcast.into()));
+        message.attributes.push(AddressAttribute::Broadcast(broadcast.into()));
     }
-    socket.request(
-        RouteNetlinkMessage::NewAddress(message),
-        NLM_F_CREATE | NLM_F_EXCL,
-    )
+    socket.request(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// Deletes an address.

@@ -207,12 +207,7 @@ pub fn route(payload: &[u8]) -> Result<Option<Route>, DecodeError> {
         return Ok(None);
     }
     let mut route = Route::onlink(IfAddr::new(unspecified(family), head[1]), 0, 0, head[5]);
-    let mut hop = Hop {
-        index: 0,
-        gateway: None,
-        onlink: flags & u32::from(RTNH_F_ONLINK) != 0,
-        weight: 1,
-    };
+    let mut hop = Hop { index: 0, gateway: None, onlink: flags & u32::from(RTNH_F_ONLINK) != 0, weight: 1 };
     route.hops.clear();
     route.scope = head[6];
     route.table = u32::from(head[4]);
@@ -324,9 +319,7 @@ pub fn neighbour(payload: &[u8]) -> Result<Option<Neighbour>, DecodeError> {
 }
 
 fn header<const N: usize>(bytes: &[u8]) -> Result<(&[u8; N], &[u8]), DecodeError> {
-    bytes
-        .split_first_chunk::<N>()
-        .ok_or_else(|| DecodeError::buffer_too_small(bytes.len(), N))
+    bytes.split_first_chunk::<N>().ok_or_else(|| DecodeError::buffer_too_small(bytes.len(), N))
 }
 
 fn family(af: u8) -> Option<Family> {
@@ -341,16 +334,11 @@ fn unspecified(family: Family) -> IpAddr {
 }
 
 fn byte(value: &[u8]) -> Result<u8, DecodeError> {
-    value
-        .first()
-        .copied()
-        .ok_or_else(|| DecodeError::invalid_number(1, 0))
+    value.first().copied().ok_or_else(|| DecodeError::invalid_number(1, 0))
 }
 
 fn word(value: &[u8]) -> Result<u32, DecodeError> {
-    let bytes = value
-        .first_chunk()
-        .ok_or_else(|| DecodeError::invalid_number(4, value.len()))?;
+    let bytes = value.first_chunk().ok_or_else(|| DecodeError::invalid_number(4, value.len()))?;
     Ok(u32::from_ne_bytes(*bytes))
 }
 
@@ -358,9 +346,7 @@ fn ip(value: &[u8]) -> Result<IpAddr, DecodeError> {
     if let Ok(four) = <[u8; 4]>::try_from(value) {
         return Ok(four.into());
     }
-    <[u8; 16]>::try_from(value)
-        .map(IpAddr::from)
-        .map_err(|_| DecodeError::invalid_ip_address(value.len()))
+    <[u8; 16]>::try_from(value).map(IpAddr::from).map_err(|_| DecodeError::invalid_ip_address(value.len()))
 }
 
 fn mac(value: &[u8]) -> Option<Mac> {

@@ -60,9 +60,7 @@ pub fn add_address(address: &Address) -> Request {
         attributes.push(AddressAttribute::Label(label.clone()));
     }
     if address.protocol != 0 {
-        attributes.push(AddressAttribute::Protocol(AddressProtocol::from(
-            address.protocol,
-        )));
+        attributes.push(AddressAttribute::Protocol(AddressProtocol::from(address.protocol)));
     }
     if let Some(metric) = address.metric {
         attributes.push(AddressAttribute::RoutePriority(metric));
@@ -71,18 +69,12 @@ pub fn add_address(address: &Address) -> Request {
     lifetimes.ifa_valid = address.valid_lft;
     lifetimes.ifa_preferred = address.preferred_lft;
     attributes.push(AddressAttribute::CacheInfo(lifetimes));
-    (
-        RouteNetlinkMessage::NewAddress(message),
-        NLM_F_CREATE | NLM_F_REPLACE,
-    )
+    (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
 }
 
 /// RTM_DELADDR. An IPv4 address with a peer is only found if the peer is named.
 pub fn del_address(index: IfIndex, addr: IfAddr, peer: Option<IpAddr>) -> Request {
-    (
-        RouteNetlinkMessage::DelAddress(address_message(index, addr, peer)),
-        0,
-    )
+    (RouteNetlinkMessage::DelAddress(address_message(index, addr, peer)), 0)
 }
 
 fn address_message(index: IfIndex, addr: IfAddr, peer: Option<IpAddr>) -> AddressMessage {
@@ -91,9 +83,7 @@ fn address_message(index: IfIndex, addr: IfAddr, peer: Option<IpAddr>) -> Addres
     message.header.prefix_len = addr.prefix_len;
     message.header.index = index;
     message.attributes.push(AddressAttribute::Local(addr.address));
-    message
-        .attributes
-        .push(AddressAttribute::Address(peer.unwrap_or(addr.address)));
+    message.attributes.push(AddressAttribute::Address(peer.unwrap_or(addr.address)));
     message
 }
 
@@ -153,9 +143,7 @@ fn route_message(route: &Route) -> RouteMessage {
         let metric = |(kind, value): &(u16, u32)| {
             RouteMetric::Other(DefaultNla::new(*kind, value.to_ne_bytes().to_vec()))
         };
-        attributes.push(RouteAttribute::Metrics(
-            route.metrics.iter().map(metric).collect(),
-        ));
+        attributes.push(RouteAttribute::Metrics(route.metrics.iter().map(metric).collect()));
     }
     match (route.nexthop_id, route.hops.as_slice()) {
         (Some(id), _) => attributes.push(RouteAttribute::NhId(id)),
@@ -201,9 +189,7 @@ pub fn del_neighbour(neighbour: &Neighbour) -> Request {
     message.header.family = family(Family::of(&neighbour.address));
     message.header.ifindex = neighbour.index;
     let destination = NeighbourAddress::from(neighbour.address);
-    message
-        .attributes
-        .push(NeighbourAttribute::Destination(destination));
+    message.attributes.push(NeighbourAttribute::Destination(destination));
     (RouteNetlinkMessage::DelNeighbour(message), 0)
 }
 

@@ -53,11 +53,7 @@ pub(super) fn code(payload: &[u8]) -> i32 {
 /// The refusal in an NLMSG_ERROR or NLMSG_DONE; none for an ack.
 pub(super) fn refusal(request: &'static str, header: Header, payload: &[u8]) -> Option<Error> {
     let errno = code(payload);
-    (errno != 0).then(|| Error::Refused {
-        request,
-        errno,
-        text: explanation(header, payload),
-    })
+    (errno != 0).then(|| Error::Refused { request, errno, text: explanation(header, payload) })
 }
 
 /// The kernel's own words behind an NLMSG_ERROR or NLMSG_DONE.
@@ -69,17 +65,11 @@ fn explanation(header: Header, payload: &[u8]) -> Option<String> {
     if header.kind == NLMSG_ERROR {
         // The refused request comes first: its header alone, or all of it.
         let length = u32::from_ne_bytes(payload.get(4..8)?.try_into().ok()?) as usize;
-        let echoed = if header.flags & NLM_F_CAPPED != 0 {
-            HEADER
-        } else {
-            length
-        };
+        let echoed = if header.flags & NLM_F_CAPPED != 0 { HEADER } else { length };
         start += echoed.next_multiple_of(4);
     }
     let attributes = payload.get(start..)?;
-    let text = NlasIterator::new(attributes)
-        .filter_map(Result::ok)
-        .find(|a| a.kind() == ATTR_MSG)?;
+    let text = NlasIterator::new(attributes).filter_map(Result::ok).find(|a| a.kind() == ATTR_MSG)?;
     let text = String::from_utf8_lossy(text.value());
     Some(text.trim_end_matches('\0').to_owned())
 }

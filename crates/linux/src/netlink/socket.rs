@@ -67,19 +67,9 @@ impl Socket {
         let patience = TimeVal::new(PATIENCE.as_secs() as libc::time_t, 0);
         net::setsockopt(&fd, sockopt::ReceiveTimeout, &patience)
             .map_err(|e| Error::system("set SO_RCVTIMEO of netlink socket", e))?;
-        let socket = Socket {
-            fd,
-            sequence: 0,
-            buffer: vec![0; DATAGRAM],
-            undecodable: 0,
-            foreign: 0,
-        };
+        let socket = Socket { fd, sequence: 0, buffer: vec![0; DATAGRAM], undecodable: 0, foreign: 0 };
         // Refinements, all of them: an older kernel without one of these still serves.
-        for option in [
-            libc::NETLINK_EXT_ACK,
-            libc::NETLINK_CAP_ACK,
-            libc::NETLINK_GET_STRICT_CHK,
-        ] {
+        for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK, libc::NETLINK_GET_STRICT_CHK] {
             let _ = sys::set_int_option(socket.fd.as_fd(), libc::SOL_NETLINK, option, 1);
         }
         let _ = socket.set_receive_buffer(RECEIVE_BUFFER);
@@ -151,12 +141,7 @@ impl Socket {
                 count = 0;
             }
             self.sequence = self.sequence.wrapping_add(1);
-            frame(
-                &mut bytes,
-                message,
-                flags | NLM_F_REQUEST | NLM_F_ACK,
-                self.sequence,
-            );
+            frame(&mut bytes, message, flags | NLM_F_REQUEST | NLM_F_ACK, self.sequence);
             count += 1;
         }
         if count > 0 {
@@ -354,10 +339,7 @@ impl Socket {
         }
         if truncated {
             // As good as lost.
-            return Err(Error::system(
-                format!("receive answer to {request}"),
-                Errno::ENOBUFS,
-            ));
+            return Err(Error::system(format!("receive answer to {request}"), Errno::ENOBUFS));
         }
         let mut rest = &self.buffer[..length];
         while let Some((header, payload, next)) = split(rest) {

@@ -1,10 +1,7 @@
 //! Private networks for the tests of this crate: a child process in namespaces of its own, a peer in a
 //! network namespace beside it.
 #![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy takes this module for code outside tests"
-)]
+#![allow(clippy::unwrap_used, reason = "clippy takes this module for code outside tests")]
 
 use mpath_linux::netlink::Socket;
 use mpath_linux::netlink::create::{self, End};
@@ -99,30 +96,14 @@ impl Net {
         let (mut peer_kernel, mut peer_socket) =
             peer.enter(|| (Kernel::open().unwrap(), Socket::open().unwrap()));
         for (near, far) in [("e0", "p0"), ("e1", "p1")] {
-            let end = End {
-                name: near.into(),
-                ..End::default()
-            };
-            let other = End {
-                name: far.into(),
-                namespace: Some(peer.namespace.as_raw_fd()),
-                ..End::default()
-            };
+            let end = End { name: near.into(), ..End::default() };
+            let other =
+                End { name: far.into(), namespace: Some(peer.namespace.as_raw_fd()), ..End::default() };
             create::veth(&mut socket, &end, &other).unwrap();
         }
         let [e0, e1] = up(&mut kernel, &mut socket, ["e0", "e1"]);
         let [p0, p1] = up(&mut peer_kernel, &mut peer_socket, ["p0", "p1"]);
-        let mut net = Net {
-            kernel,
-            socket,
-            peer,
-            peer_kernel,
-            peer_socket,
-            e0,
-            e1,
-            p0,
-            p1,
-        };
+        let mut net = Net { kernel, socket, peer, peer_kernel, peer_socket, e0, e1, p0, p1 };
         wait_for("carrier", || net.kernel.link(e0).unwrap().filter(|l| l.running));
         wait_for("carrier", || net.kernel.link(e1).unwrap().filter(|l| l.running));
         net

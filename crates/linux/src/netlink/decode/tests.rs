@@ -41,20 +41,14 @@ fn running_needs_up_carrier_and_a_good_operstate() {
 #[test]
 fn bridge_port_messages_are_not_links() {
     assert_eq!(link(&link_message(7, IFF_UP, OPER_UP)).unwrap(), None);
-    assert_eq!(
-        event(rtm::DELLINK, 0, &link_message(7, IFF_UP, OPER_UP)).unwrap(),
-        None
-    );
+    assert_eq!(event(rtm::DELLINK, 0, &link_message(7, IFF_UP, OPER_UP)).unwrap(), None);
 }
 
 #[test]
 fn no_truncation_panics() {
     let mut route_message = vec![2, 24, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
     route_message.extend(attribute(rta::DST, &[10, 0, 0, 0]));
-    route_message.extend(attribute(
-        rta::MULTIPATH,
-        &[16, 0, 0, 0, 3, 0, 0, 0, 8, 0, 5, 0, 10, 0, 0, 1],
-    ));
+    route_message.extend(attribute(rta::MULTIPATH, &[16, 0, 0, 0, 3, 0, 0, 0, 8, 0, 5, 0, 10, 0, 0, 1]));
     route_message.extend(attribute(rta::CACHEINFO, &[1; 32]));
     let whole = route(&route_message).unwrap().unwrap();
     assert_eq!(whole.hops.len(), 1);
