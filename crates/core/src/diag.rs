@@ -1,7 +1,11 @@
-//! Every message the operator can see, in one place.
+//! Every message the operator can see, in one place: the texts of in.mpathd(1M) word for word with the
+//! values filled in (mpathd-behaviour.md 8, column 5.9, where that is empty L05), their level and event.
 
-use mpath_model::event::Level;
+use mpath_model::addr::Family;
+use mpath_model::event::{Event, EventKind, Level};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// A log line: a text of the manual page with its values filled in, and fields for the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,4 +16,251 @@ pub struct Line {
     pub text: String,
     /// key=value pairs.
     pub fields: Vec<(String, String)>,
+}
+
+/// A message: a line for the log and, for some, an event for watchers and hooks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What is logged.
+    pub line: Line,
+    /// What watchers are told.
+    pub event: Option<Event>,
+}
+
+/// NIC and group a message is about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// NIC.
+    pub nic: Option<&'a str>,
+    /// Named group.
+    pub group: Option<&'a str>,
+}
+
+impl About<'_> {
+    fn suffix(&self) -> String {
+        self.group.map(|g| format!(" of group {g}")).unwrap_or_default()
+    }
+
+    fn name(&self) -> &str {
+        self.nic.unwrap_or("-")
+    }
+}
+
+fn message(level: Level, text: String, event: Option<EventKind>, about: About<'_>) -> Message {
+    let event = event.map(|event| Event {
+        event,
+        interface: about.nic.map(str::to_string),
+        group: about.group.map(str::to_string),
+        message: text.clone(),
+    });
+    Message { line: Line { level, text, fields: Vec::new() }, event }
+}
+
+impl Message {
+    /// Adds a field.
+    pub fn with(mut self, key: &str, value: impl ToString) -> Message {
+        self.line.fields.push((key.to_string(), value.to_string()));
+        self
+    }
+}
+
+/// 12: NIC failure.
+pub fn nic_failure(about: About<'_>, cause: &str) -> Message {
+    let text = format!("NIC failure detected on {}{}", about.name(), about.suffix());
+    message(Level::Err, text, Some(EventKind::NicFailed), about).with("cause", cause)
+}
+
+/// 13: failover done.
+pub fn failed_over(about: About<'_>, from: &str, to: &str) -> Message {
+    let text = format!("Successfully failed over from NIC {from} to NIC {to}");
+    message(Level::Notice, text, Some(EventKind::Failover), about)
+}
+
+/// 14: repair.
+pub fn nic_repair(about: About<'_>) -> Message {
+    let text = format!("NIC repair detected on {}{}", about.name(), about.suffix());
+    message(Level::Notice, text, Some(EventKind::NicRepaired), about)
+}
+
+/// 15: failback done.
+pub fn failed_back(about: About<'_>) -> Message {
+    let text = format!("Successfully failed back to NIC {}", about.name());
+    message(Level::Notice, text, Some(EventKind::Failback), about)
+}
+
+/// 16: link down.
+pub fn link_down(about: About<'_>) -> Message {
+    let text = format!("The link has gone down on {}", about.name());
+    message(Level::Notice, text, Some(EventKind::LinkDown), about)
+}
+
+/// 17: link up.
+pub fn link_up(about: About<'_>) -> Message {
+    let text = format!("The link has come up on {}", about.name());
+    message(Level::Notice, text, Some(EventKind::LinkUp), about)
+}
+
+/// 18: flapping.
+pub fn flapping(about: About<'_>) -> Message {
+    let text = format!(
+        "The link has come up on {} more than 2 times in the last minute; disabling failback until it stabilizes",
+        about.name()
+    );
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// 19: group failure.
+pub fn group_failure(about: About<'_>, group: &str) -> Message {
+    let about = About { nic: None, ..about };
+    message(
+        Level::Err,
+        format!("All Interfaces in group {group} have failed"),
+        Some(EventKind::GroupFailed),
+        about,
+    )
+}
+
+/// 20: group back.
+pub fn group_repair(about: About<'_>, group: &str) -> Message {
+    let text = format!("At least 1 interface ({}) of group {group} has repaired", about.name());
+    message(Level::Notice, text, Some(EventKind::GroupRepaired), about)
+}
+
+/// 10: detection time raised.
+pub fn cannot_meet(about: About<'_>, family: Family, requested: Duration, now: Duration) -> Message {
+    let text = format!(
+        "Cannot meet requested failure detection time of {} ms on ({family} {}) new failure detection is {} ms{}",
+        requested.as_millis(),
+        about.name(),
+        now.as_millis(),
+        about.suffix()
+    );
+    message(Level::Warning, text, Some(EventKind::DetectionTime), about)
+}
+
+/// 11: detection time lowered.
+pub fn improved(about: About<'_>, family: Family, now: Duration) -> Message {
+    let text = format!(
+        "Improved failure detection time {} ms on ({family} {}){}",
+        now.as_millis(),
+        about.name(),
+        about.suffix()
+    );
+    message(Level::Notice, text, Some(EventKind::DetectionTime), about)
+}
+
+/// 1: duplicate test address.
+pub fn duplicate_test_address(about: About<'_>, address: IpAddr) -> Message {
+    let text =
+        format!("IFF_NOFAILOVER address {address} is not unique and failure detection is not possible");
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// 4: missing test address.
+pub fn no_test_address(about: About<'_>) -> Message {
+    let text =
+        format!("Failures cannot be detected on {} as no IFF_NOFAILOVER address is available", about.name());
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// 5: test address there again.
+pub fn test_address_back(about: About<'_>) -> Message {
+    let text = format!(
+        "Test address now configured on interface {}; enabling probe-based failure detection on it",
+        about.name()
+    );
+    message(Level::Notice, text, Some(EventKind::Config), about)
+}
+
+/// 24: starvation.
+pub fn missed_probes(about: About<'_>, family: Family, missed: u64) -> Message {
+    message(Level::Info, format!("missed sending {missed} probes"), None, about)
+        .with("interface", about.name())
+        .with("family", family)
+}
+
+/// 25: an answer refused.
+pub fn refused_answer(about: About<'_>, why: &str, seq: u16, from: IpAddr) -> Message {
+    let text = format!("{why} seq {seq} on {} from {from}", about.name());
+    message(Level::Debug, text, None, about)
+}
+
+/// 26: NIC gone.
+pub fn removed(about: About<'_>, family: Family) -> Message {
+    let text = format!("{family} {} has been removed from kernel", about.name());
+    message(Level::Info, text, None, about)
+}
+
+/// 28: a kernel request failed.
+pub fn request_failed(about: About<'_>, what: &str, errno: i32) -> Message {
+    let text = format!("{what}: {}", std::io::Error::from_raw_os_error(errno));
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// 28: a probe could not be sent.
+pub fn send_failed(about: About<'_>, family: Family, errno: i32) -> Message {
+    let error = std::io::Error::from_raw_os_error(errno);
+    let text = format!("probe: probe sendto ({family} {}): {error}", about.name());
+    message(Level::Err, text, None, about)
+}
+
+/// A NIC was taken offline.
+pub fn offline(about: About<'_>) -> Message {
+    let text = format!("NIC {} taken offline{}", about.name(), about.suffix());
+    message(Level::Notice, text, Some(EventKind::Offline), about)
+}
+
+/// A NIC was put back.
+pub fn online(about: About<'_>) -> Message {
+    let text = format!("NIC {} put back online{}", about.name(), about.suffix());
+    message(Level::Notice, text, Some(EventKind::Online), about)
+}
+
+/// An adopted address was deleted by somebody else while its NIC was up.
+pub fn forgotten(about: About<'_>, what: &str) -> Message {
+    let text = format!("{what} was deleted on {}: no longer kept", about.name());
+    message(Level::Notice, text, Some(EventKind::Config), about)
+}
+
+/// A declared address was deleted by somebody else and is put back.
+pub fn put_back(about: About<'_>, what: &str) -> Message {
+    let text = format!("{what} was deleted on {}: putting it back", about.name());
+    message(Level::Notice, text, Some(EventKind::Alarm), about)
+}
+
+/// An address on a member that is a data address from now on.
+pub fn adopted(about: About<'_>, what: &str) -> Message {
+    message(Level::Info, format!("{what} on {} is a data address now", about.name()), None, about)
+}
+
+/// A member that cannot be one: it is a port of something else.
+pub fn enslaved(about: About<'_>, master: &str) -> Message {
+    let text = format!(
+        "NIC {} is a port of {master} and cannot be a member{}: take it out of {master}, or name {master} instead",
+        about.name(),
+        about.suffix()
+    );
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// USR1: totals of missed probes.
+pub fn missed_total(probes: u64, occasions: u64) -> Message {
+    let text = format!("Missed sending total of {probes} probes spread over {occasions} occurrences");
+    message(Level::Info, text, None, About { nic: None, group: None })
+}
+
+/// USR1: statistics of one instance.
+pub fn statistics(about: About<'_>, family: Family, counts: [u64; 5]) -> Vec<Message> {
+    let [sent, acked, lost, open, ambiguous] = counts;
+    [
+        format!("Probe stats on ({family} {})", about.name()),
+        format!("Number of probes sent {sent}"),
+        format!("Number of probe acks received {acked}"),
+        format!("Number of probes/acks lost {lost}"),
+        format!("Number of valid unacknowledged probes {open}"),
+        format!("Number of ambiguous probe acks received {ambiguous}"),
+    ]
+    .into_iter()
+    .map(|text| message(Level::Info, text, None, about))
+    .collect()
 }

@@ -22,8 +22,9 @@ pub enum Input {
     Restore(Persistent),
     /// A complete dump of what the kernel shows; answers [`crate::Action::Resynchronise`] and starts the engine.
     Inventory(Inventory),
-    /// A change the kernel told of.
-    Kernel(KernelEvent),
+    /// Changes the kernel told of, as many as were there to read: a verdict on the first must already
+    /// see the last (mpathd-behaviour.md 10, case 45).
+    Kernel(Vec<KernelEvent>),
     /// Carrier of an interface as polling sees it: running or not (an event may come much later).
     Running {
         /// Interface.

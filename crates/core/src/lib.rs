@@ -2,10 +2,26 @@
 //! time come in, actions go out. `Engine::handle(now, input, &mut actions)`, `Engine::next_deadline()`,
 //! `Engine::snapshot()` are the whole contract.
 
+#![forbid(unsafe_code)]
+
 pub mod action;
+mod adopt;
+mod announce;
+mod detection;
 pub mod diag;
+mod engine;
+mod group;
 pub mod input;
+mod inventory;
+mod nic;
 pub mod persist;
+mod placement;
+mod plan;
+mod probe;
+mod rng;
+mod snapshot;
+mod verdict;
 
 pub use action::Action;
+pub use engine::Engine;
 pub use input::Input;

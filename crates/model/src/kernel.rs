@@ -259,8 +259,11 @@ pub enum KernelEvent {
     Address(Address),
     /// An address is gone.
     AddressGone(Address),
-    /// A route appeared or changed.
+    /// A route appeared.
     Route(Route),
+    /// A route took the place of the one with the same destination, table, tos and metric
+    /// (NLM_F_REPLACE in the notification); the kernel sends no deletion for the old one.
+    RouteReplaced(Route),
     /// A route is gone.
     RouteGone(Route),
     /// A neighbour appeared or changed.

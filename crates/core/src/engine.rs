@@ -1,0 +1,245 @@
+//! The engine: takes inputs one at a time, keeps the picture, and emits what is to be done. Edge triggers make
+//! it fast, comparison makes it true: after every input that changed anything, and in full every 20 s, what
+//! should be is compared with what the kernel shows (`settle`).
+
+use crate::action::{Action, Refusal};
+use crate::announce::Announcer;
+use crate::diag::Message;
+use crate::group::{Group, NicId};
+use crate::input::{BatchId, Input, RequestId};
+use crate::inventory::Inventory;
+use crate::persist::Persistent;
+use crate::rng::Rng;
+use mpath_model::kernel::{KernelOp, Listen, Sysctl};
+use mpath_model::{Family, IfIndex, Settings, Status, Time};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+mod carry;
+mod commands;
+mod configure;
+mod judging;
+mod keeping;
+mod members;
+mod probing;
+mod sources;
+
+/// A full comparison with the kernel at least this often (IF_SCAN_INTERVAL).
+pub const SCAN_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Position of a group.
+type GroupId = usize;
+
+/// A request that was refused, and when it may be tried again.
+#[derive(Clone, Debug)]
+struct Held {
+    op: KernelOp,
+    /// Refusals so far; 0 for a request that succeeded and whose event is awaited.
+    times: u32,
+    until: Time,
+    /// The end of the pause has been noticed.
+    due: bool,
+}
+
+/// An operator waiting for the end of a move.
+#[derive(Clone, Debug)]
+struct Waiting {
+    id: RequestId,
+    nic: String,
+    until: Time,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    version: String,
+    rng: Rng,
+    ident: u16,
+    settings: Settings,
+    groups: Vec<Group>,
+    inventory: Inventory,
+    started: bool,
+    /// The first comparison after start is over: NICs that appear from now on must prove themselves.
+    settled_once: bool,
+    restored: Option<Persistent>,
+    originals: BTreeMap<(String, Sysctl), i32>,
+    batches: BTreeMap<BatchId, (Vec<KernelOp>, Time)>,
+    next_batch: BatchId,
+    held: Vec<Held>,
+    announcer: Announcer,
+    waiting: Vec<Waiting>,
+    persisted: Persistent,
+    listen: Listen,
+    scan_at: Time,
+    now: Time,
+    flush: Vec<IfIndex>,
+    dirty: bool,
+    refresh_targets: bool,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet. `seed` makes its choices repeatable; `version` is shown in the status.
+    pub fn new(seed: u64, version: &str) -> Engine {
+        let mut rng = Rng::new(seed);
+        let ident = rng.next_u64() as u16;
+        Engine {
+            version: version.to_string(),
+            rng,
+            ident,
+            settings: Settings::default(),
+            groups: Vec::new(),
+            inventory: Inventory::default(),
+            started: false,
+            settled_once: false,
+            restored: None,
+            originals: BTreeMap::new(),
+            batches: BTreeMap::new(),
+            next_batch: 1,
+            held: Vec::new(),
+            announcer: Announcer::default(),
+            waiting: Vec::new(),
+            persisted: Persistent::default(),
+            listen: Listen::default(),
+            scan_at: Time::default(),
+            now: Time::default(),
+            flush: Vec::new(),
+            dirty: false,
+            refresh_targets: false,
+        }
+    }
+
+    /// Takes one input at `now`; what is to be done is appended to `out`, in the order in which it is to be done:
+    /// what must be kept, then the kernel, then packets and replies, and only then words.
+    pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Action>) {
+        self.now = now;
+        let first = out.len();
+        match input {
+            Input::Tick => self.tick(now, out),
+            Input::Configure(settings) => self.configure(settings),
+            Input::Restore(persistent) => self.restored = Some(persistent),
+            Input::Inventory(dump) => self.take_inventory(now, dump),
+            Input::Kernel(events) => self.kernel_events(&events),
+            Input::Running { index, running } => self.running(index, running),
+            Input::Heard(heard) => self.heard(now, heard, out),
+            Input::SendFailed { index, family, errno, .. } => self.send_failed(index, family, errno, out),
+            Input::Done { batch, errors } => self.done(now, batch, &errors, out),
+            Input::Request { id, command } => self.request(now, id, command, out),
+        }
+        if self.dirty && self.started {
+            self.settle(now, out);
+        }
+        out[first..].sort_by_key(order);
+    }
+
+    /// When [`Input::Tick`] is due next.
+    pub fn next_deadline(&self) -> Option<Time> {
+        if !self.started {
+            return None;
+        }
+        let probes = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.link && n.index.is_some());
+        let probes = probes.flat_map(|n| &n.instances).map(|i| i.schedule.next);
+        let damped = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.failed && n.link && !n.probed());
+        let damped = damped.filter_map(|n| n.damped_until(self.now));
+        let batches = self.batches.values().map(|(_, since)| *since + carry::BATCH_TIMEOUT);
+        let first = [
+            Some(self.scan_at),
+            probes.min(),
+            damped.min(),
+            batches.min(),
+            self.held.iter().filter(|h| !h.due).map(|h| h.until).min(),
+            self.announcer.next(),
+            self.waiting.iter().map(|w| w.until).min(),
+            self.keeping_deadline(),
+        ];
+        first.into_iter().flatten().min()
+    }
+
+    fn tick(&mut self, now: Time, out: &mut Vec<Action>) {
+        if !self.started {
+            return;
+        }
+        if now >= self.scan_at {
+            self.scan_at = now + SCAN_INTERVAL;
+            out.push(Action::Resynchronise);
+        }
+        self.probe(now, out);
+        self.damping(now, out);
+        let due = self.announcer.due(now);
+        if !due.is_empty() {
+            self.submit(now, due, out);
+        }
+        self.expire(now, out);
+        self.dirty |= self.keeping_due(now);
+    }
+
+    /// Brings everything that follows from the picture up to date.
+    fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.dirty = false;
+        self.sync_ungrouped();
+        self.sync_members(now, out);
+        self.sync_sources(now, out);
+        self.sync_links(now, out);
+        self.sync_targets(now);
+        self.keep(now, out);
+        let moved = self.place();
+        self.carry(now, moved, out);
+        self.persist(out);
+        self.report_moves(out);
+        self.answer_waiting(out);
+        self.update_listen(out);
+        self.drop_retired();
+    }
+
+    /// Reassigns addresses; returns the NICs that gave something away.
+    fn place(&mut self) -> Vec<(GroupId, NicId)> {
+        let mut emptied = Vec::new();
+        for (g, group) in self.groups.iter_mut().enumerate() {
+            let inventory = &self.inventory;
+            let names: Vec<String> = group.nics.iter().map(|n| n.name().to_string()).collect();
+            let has_family = |n: NicId, family: Family| inventory.has_family(&names[n], family);
+            let before = group.moves.clone();
+            if crate::placement::place(group, &has_family) {
+                emptied.extend(group.moves.iter().filter(|m| !before.contains(m)).map(|m| (g, m.from)));
+            }
+            for nic in 0..group.nics.len() {
+                let away = group.addresses.iter().any(|a| a.home == nic && a.host != nic);
+                group.nics[nic].bring_home &= away;
+            }
+        }
+        let hosts = |i: IfIndex, a: IpAddr| {
+            self.groups
+                .iter()
+                .flat_map(|g| g.addresses.iter().map(move |h| (g, h)))
+                .any(|(g, h)| h.addr.address == a && g.nics[h.host].index == Some(i))
+        };
+        self.announcer.retain(hosts);
+        emptied
+    }
+
+    /// What `mpathctl status` shows.
+    pub fn snapshot(&self) -> Status {
+        crate::snapshot::snapshot(&self.version, &self.groups, &self.inventory)
+    }
+
+    fn tell(&self, out: &mut Vec<Action>, message: Message) {
+        out.push(Action::Log(message.line));
+        out.extend(message.event.map(Action::Emit));
+    }
+
+    fn reply(&self, out: &mut Vec<Action>, id: RequestId, result: Result<(), (&str, String)>) {
+        let result = result.map_err(|(reason, message)| Refusal { reason: reason.to_string(), message });
+        out.push(Action::Reply { id, result });
+    }
+}
+
+/// Order in which the actions of one input are carried out.
+fn order(action: &Action) -> u8 {
+    match action {
+        Action::Persist(_) => 0,
+        Action::Kernel { .. } => 1,
+        Action::Send(_) => 2,
+        Action::Listen(_) | Action::Resynchronise => 3,
+        Action::Reply { .. } | Action::Log(_) | Action::Emit(_) => 4,
+    }
+}

@@ -1,0 +1,333 @@
+//! Carrying plans to the kernel: batches, acks, refusals, and the sysctls that members need.
+
+use super::{Engine, GroupId, Held, SCAN_INTERVAL};
+use crate::action::Action;
+use crate::diag;
+use crate::group::{MoveKind, NicId};
+use crate::input::BatchId;
+use crate::plan::{self, Plan};
+use mpath_model::kernel::{KernelOp, Listen, Sysctl};
+use mpath_model::{IfIndex, Time};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A batch that nobody reports on for this long is taken for lost.
+pub const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request that succeeded is not repeated within this time: its event may be on the way, or lost.
+const SUCCESS_HOLD: Duration = Duration::from_millis(300);
+/// First pause after a refusal; it doubles up to [`SCAN_INTERVAL`].
+const REFUSAL_HOLD: Duration = Duration::from_millis(100);
+
+/// What every member needs (linux-failover.md, pitfalls 1, 2, 3, 6, 8 and 20).
+const MEMBER_SYSCTLS: [(Sysctl, i32); 7] = [
+    (Sysctl::ArpIgnore, 1),
+    (Sysctl::ArpAnnounce, 2),
+    (Sysctl::RpFilter, 2),
+    (Sysctl::PromoteSecondaries, 1),
+    (Sysctl::IgnoreRoutesWithLinkdown4, 1),
+    (Sysctl::IgnoreRoutesWithLinkdown6, 1),
+    (Sysctl::KeepAddrOnDown, 1),
+];
+
+const ENOENT: i32 = 2;
+const ESRCH: i32 = 3;
+const EEXIST: i32 = 17;
+const ENODEV: i32 = 19;
+const EADDRNOTAVAIL: i32 = 99;
+
+impl Engine {
+    /// Compares all groups with the kernel and submits the difference. While a batch is under way nothing new is
+    /// planned: the picture is about to change.
+    pub(super) fn carry(&mut self, now: Time, emptied: Vec<(GroupId, NicId)>, out: &mut Vec<Action>) {
+        let indices = emptied.iter().filter_map(|(g, n)| self.groups[*g].nics[*n].index);
+        let indices: Vec<IfIndex> = indices.collect();
+        self.flush.extend(indices);
+        if !self.batches.is_empty() {
+            return;
+        }
+        let mut ops = self.sysctl_ops();
+        let mut clean = Vec::new();
+        let mut placed = Vec::new();
+        for g in 0..self.groups.len() {
+            let plan = self.plan_group(now, g);
+            let group = &mut self.groups[g];
+            group.settled = plan.make.is_empty() && plan.held == 0;
+            group.clean = group.settled && plan.clean.is_empty();
+            placed.extend(&plan.placed);
+            ops.extend(plan.make);
+            ops.extend(self.solicitations(g, &plan.placed));
+            clean.extend(plan.clean);
+        }
+        ops.extend(placed.iter().map(|(index, address)| KernelOp::Announce {
+            index: *index,
+            address: *address,
+            router: false,
+        }));
+        ops.extend(std::mem::take(&mut self.flush).into_iter().map(KernelOp::FlushNeighbours));
+        ops.extend(clean);
+        self.announcer.schedule(now, &self.settings.daemon.announce, &placed);
+        if !ops.is_empty() {
+            self.submit(now, ops, out);
+        }
+    }
+
+    fn plan_group(&mut self, now: Time, g: GroupId) -> Plan {
+        let held = &self.held;
+        let hold = |op: &KernelOp| held.iter().any(|h| h.until > now && h.op == *op);
+        let plan = plan::plan(&self.groups[g], &self.inventory, &hold);
+        let repeated = plan.held > 0 && self.held.iter().any(|h| h.until > now && h.times == 0);
+        if repeated {
+            // Done, but not seen: look again soon.
+            self.scan_at = self.scan_at.min(now + SUCCESS_HOLD);
+        }
+        plan
+    }
+
+    /// The gateways of the networks that addresses were put on a NIC for are asked for their MAC at once, so that the first
+    /// packet need not wait (linux-failover.md, pitfall 14).
+    fn solicitations(&self, g: GroupId, placed: &[(IfIndex, IpAddr)]) -> Vec<KernelOp> {
+        let group = &self.groups[g];
+        let mut asked = BTreeSet::new();
+        let mut ops = Vec::new();
+        for r in &group.routes {
+            let Some(target) = r.route.hops[0].gateway else {
+                continue;
+            };
+            let near = |a: &&crate::group::HomedAddress| a.addr.contains(&target);
+            for a in group.addresses.iter().filter(near) {
+                let on = placed.iter().find(|(_, p)| *p == a.addr.address);
+                if let Some((index, source)) = on.filter(|(i, _)| asked.insert((*i, target))) {
+                    ops.push(KernelOp::Solicit { index: *index, source: *source, target });
+                }
+            }
+        }
+        ops
+    }
+
+    /// Sysctls of members that differ from what they must be, and of former members that differ from what they were.
+    fn sysctl_ops(&mut self) -> Vec<KernelOp> {
+        let members: BTreeSet<String> = self
+            .groups
+            .iter()
+            .filter(|g| !g.retiring && !g.anonymous)
+            .flat_map(|g| g.nics.iter().filter(|n| n.index.is_some()).map(|n| n.name().to_string()))
+            .collect();
+        let mut ops = Vec::new();
+        for interface in &members {
+            for (key, value) in MEMBER_SYSCTLS {
+                let at = (interface.clone(), key);
+                let Some(now) = self.inventory.sysctls.get(&at).copied().filter(|v| *v != value) else {
+                    continue;
+                };
+                self.originals.entry(at).or_insert(now);
+                ops.push(KernelOp::SetSysctl { interface: interface.clone(), key, value });
+            }
+        }
+        let named: BTreeSet<&str> = self.groups.iter().flat_map(|g| &g.nics).map(|n| n.name()).collect();
+        let inventory = &self.inventory;
+        self.originals.retain(|(i, _), _| named.contains(i.as_str()) || inventory.link_named(i).is_some());
+        for ((interface, key), value) in &self.originals {
+            let retiring = self.groups.iter().any(|g| g.retiring && g.nic_named(interface).is_some());
+            if !members.contains(interface) && (retiring || !named.contains(interface.as_str())) {
+                ops.push(KernelOp::SetSysctl { interface: interface.clone(), key: *key, value: *value });
+            }
+        }
+        let held = &self.held;
+        ops.retain(|op| !held.iter().any(|h| h.op == *op));
+        ops
+    }
+
+    pub(super) fn submit(&mut self, now: Time, ops: Vec<KernelOp>, out: &mut Vec<Action>) {
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        // Announcements change nothing in the picture: nothing has to wait for them.
+        if !ops.iter().all(|op| matches!(op, KernelOp::Announce { .. })) {
+            self.batches.insert(batch, (ops.clone(), now));
+        }
+        out.push(Action::Kernel { batch, ops });
+    }
+
+    pub(super) fn done(&mut self, now: Time, batch: BatchId, errors: &[i32], out: &mut Vec<Action>) {
+        let Some((ops, _)) = self.batches.remove(&batch) else {
+            return;
+        };
+        self.dirty = true;
+        for (op, errno) in ops.into_iter().zip(errors) {
+            match *errno {
+                0 => self.succeeded(now, op),
+                errno if benign(&op, errno) => {
+                    // The kernel and the picture differ: look again.
+                    self.scan_at = self.scan_at.min(now + REFUSAL_HOLD);
+                    self.held.push(Held { op, times: 0, until: now + SUCCESS_HOLD, due: false });
+                }
+                errno => self.refused(now, op, errno, out),
+            }
+        }
+    }
+
+    fn succeeded(&mut self, now: Time, op: KernelOp) {
+        self.held.retain(|h| h.op != op);
+        match &op {
+            KernelOp::SetSysctl { interface, key, value } => {
+                let at = (interface.clone(), *key);
+                if self.originals.get(&at) == Some(value) && !self.is_member(interface) {
+                    self.originals.remove(&at);
+                }
+                self.inventory.sysctls.insert(at, *value);
+                return;
+            }
+            KernelOp::AddAddress(a) => {
+                if let Some(nic) = self.nic_with_test_address(a.index, a.addr)
+                    && !nic.installed.contains(&a.addr)
+                {
+                    nic.installed.push(a.addr);
+                }
+            }
+            KernelOp::DelAddress { index, addr } => {
+                if let Some((g, n)) = self.nic_at(*index) {
+                    self.groups[g].nics[n].installed.retain(|a| a != addr);
+                }
+            }
+            KernelOp::Announce { .. } | KernelOp::Solicit { .. } | KernelOp::FlushNeighbours(_) => return,
+            KernelOp::AddRoute(..) | KernelOp::DelRoute(_) => {}
+        }
+        self.held.push(Held { op, times: 0, until: now + SUCCESS_HOLD, due: false });
+    }
+
+    fn refused(&mut self, now: Time, op: KernelOp, errno: i32, out: &mut Vec<Action>) {
+        if matches!(op, KernelOp::Announce { .. } | KernelOp::Solicit { .. } | KernelOp::FlushNeighbours(_)) {
+            return; // repeated anyway, or of no consequence
+        }
+        let times = self.held.iter().find(|h| h.op == op).map_or(0, |h| h.times) + 1;
+        self.held.retain(|h| h.op != op);
+        let pause = REFUSAL_HOLD.saturating_mul(1 << times.min(8)).min(SCAN_INTERVAL);
+        if times == 1 {
+            let name = |i: IfIndex| self.inventory.links.get(&i).map_or(format!("#{i}"), |l| l.name.clone());
+            let what = plan::describe(&op, &name);
+            let about = diag::About { nic: None, group: None };
+            self.tell(out, diag::request_failed(about, &what, errno));
+        }
+        self.held.push(Held { op, times, until: now + pause, due: false });
+    }
+
+    /// Gives up on batches and waiting operators whose time has run out, and forgets old refusals.
+    pub(super) fn expire(&mut self, now: Time, out: &mut Vec<Action>) {
+        let before = self.batches.len();
+        self.batches.retain(|_, (_, since)| now - *since < BATCH_TIMEOUT);
+        if self.batches.len() != before {
+            self.dirty = true;
+            out.push(Action::Resynchronise);
+        }
+        self.dirty |= self.held.iter().any(|h| h.until <= now && !h.due);
+        self.held.retain(|h| h.until > now || (h.times > 0 && now - h.until < SCAN_INTERVAL * 3));
+        self.held.iter_mut().filter(|h| h.until <= now).for_each(|h| h.due = true);
+        let late: Vec<_> = self.waiting.iter().filter(|w| w.until <= now).map(|w| w.id).collect();
+        self.waiting.retain(|w| w.until > now);
+        for id in late {
+            let text = "the move has not finished yet; `mpathctl status` shows where it stands".to_string();
+            self.reply(out, id, Err(("unfinished", text)));
+        }
+    }
+
+    /// Messages 13, 15 and 20, once what they say is true.
+    pub(super) fn report_moves(&mut self, out: &mut Vec<Action>) {
+        if !self.batches.is_empty() {
+            return;
+        }
+        for g in 0..self.groups.len() {
+            if !self.groups[g].settled {
+                continue;
+            }
+            let moves = std::mem::take(&mut self.groups[g].moves);
+            for m in moves {
+                let name = |n: NicId| self.groups[g].nics[n].name().to_string();
+                let message = match m.kind {
+                    MoveKind::Failover => {
+                        diag::failed_over(self.about(g, m.from), &name(m.from), &name(m.to))
+                    }
+                    MoveKind::Failback => diag::failed_back(self.about(g, m.to)),
+                };
+                self.tell(out, message);
+            }
+            if let Some(first) = self.groups[g].first_back.take() {
+                let group = self.groups[g].settings.name.clone();
+                self.tell(out, diag::group_repair(self.about(g, first), &group));
+            }
+        }
+    }
+
+    /// Answers operators whose move is over.
+    pub(super) fn answer_waiting(&mut self, out: &mut Vec<Action>) {
+        if !self.batches.is_empty() {
+            return;
+        }
+        let groups = &self.groups;
+        let clean = |w: &super::Waiting| groups.iter().all(|g| g.nic_named(&w.nic).is_none() || g.clean);
+        let (ready, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(clean);
+        self.waiting = waiting;
+        for w in ready {
+            self.reply(out, w.id, Ok(()));
+        }
+    }
+
+    /// What the outside has to listen to.
+    pub(super) fn update_listen(&mut self, out: &mut Vec<Action>) {
+        let mut listen = Listen::default();
+        for group in self.groups.iter().filter(|g| !g.retiring) {
+            for nic in &group.nics {
+                let Some(index) = nic.index else { continue };
+                listen.carrier.push(index);
+                for i in &nic.instances {
+                    if matches!(i.source, crate::probe::instance::Source::Echo(_)) {
+                        listen.echo.push((index, i.family));
+                    }
+                    if i.family == mpath_model::Family::Inet {
+                        listen.arp.push(index);
+                    }
+                }
+            }
+        }
+        if listen != self.listen {
+            self.listen = listen.clone();
+            out.push(Action::Listen(listen));
+        }
+    }
+
+    /// Groups that only waited for their last move home are dropped.
+    pub(super) fn drop_retired(&mut self) {
+        if self.batches.is_empty() {
+            self.groups.retain(|g| !g.retiring || !g.clean);
+        }
+    }
+
+    fn is_member(&self, interface: &str) -> bool {
+        self.groups.iter().any(|g| !g.retiring && !g.anonymous && g.nic_named(interface).is_some())
+    }
+
+    fn nic_at(&self, index: IfIndex) -> Option<(GroupId, NicId)> {
+        self.groups.iter().enumerate().find_map(|(g, group)| group.nic_at(index).map(|n| (g, n)))
+    }
+
+    fn nic_with_test_address(
+        &mut self,
+        index: IfIndex,
+        addr: mpath_model::IfAddr,
+    ) -> Option<&mut crate::nic::Nic> {
+        let (g, n) = self.nic_at(index)?;
+        let nic = &mut self.groups[g].nics[n];
+        plan::configured(nic).contains(&addr).then_some(nic)
+    }
+}
+
+/// Errors that mean the kernel already shows what was asked for, or that the interface is just going away.
+fn benign(op: &KernelOp, errno: i32) -> bool {
+    match op {
+        KernelOp::AddAddress(_) | KernelOp::AddRoute(..) => errno == EEXIST || errno == ENODEV,
+        KernelOp::DelAddress { .. } => errno == EADDRNOTAVAIL || errno == ENODEV,
+        KernelOp::DelRoute(_) => errno == ESRCH || errno == ENOENT || errno == ENODEV,
+        KernelOp::SetSysctl { .. } => errno == ENOENT,
+        _ => true,
+    }
+}

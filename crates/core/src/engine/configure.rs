@@ -1,0 +1,144 @@
+//! Putting settings in force, the first time and at a reload: history, verdicts and moved addresses stay.
+
+use super::Engine;
+use crate::detection::DetectionTime;
+use crate::group::{Group, HomedAddress, NicId};
+use mpath_model::settings::{self, Settings};
+
+impl Engine {
+    pub(super) fn configure(&mut self, settings: Settings) {
+        let old = std::mem::take(&mut self.groups);
+        let mut groups: Vec<Group> = settings.groups.iter().map(|s| build(s, &old)).collect();
+        let leaving: Vec<Group> = old.iter().filter_map(|o| leftover(o, &groups)).collect();
+        groups.extend(leaving);
+        self.groups = groups;
+        self.settings = settings;
+        self.dirty = true;
+        self.refresh_targets = true;
+    }
+
+    /// NICs tracked without a group: each one is an anonymous group of one (mpathd-behaviour.md 3.1).
+    pub(super) fn sync_ungrouped(&mut self) {
+        let track = !self.settings.detection.track_interfaces_only_with_groups;
+        let grouped =
+            |name: &str, groups: &[Group]| groups.iter().any(|g| !g.anonymous && g.nic_named(name).is_some());
+        let wanted: Vec<String> = self
+            .inventory
+            .links
+            .values()
+            .filter(|l| track && l.multicast && !l.loopback && !l.point_to_point && l.master.is_none())
+            .filter(|l| !grouped(&l.name, &self.groups))
+            .map(|l| l.name.clone())
+            .collect();
+        self.groups.retain(|g| !g.anonymous || wanted.contains(&g.settings.name));
+        for name in wanted {
+            if !self.groups.iter().any(|g| g.anonymous && g.settings.name == name) {
+                self.groups.push(anonymous(&name, &self.settings.detection));
+                self.refresh_targets = true;
+            }
+        }
+    }
+}
+
+fn anonymous(name: &str, detection: &settings::Detection) -> Group {
+    let interface =
+        settings::Interface { name: name.to_string(), test_addresses: Vec::new(), standby: false };
+    let mut group = Group::new(settings::Group {
+        name: name.to_string(),
+        failure_detection_time: detection.failure_detection_time,
+        failback: detection.failback,
+        probe: settings::ProbeMode::Auto,
+        targets: Vec::new(),
+        adopt: settings::Adopt::None,
+        confirm: settings::Confirm::All,
+        interfaces: vec![interface],
+        addresses: Vec::new(),
+    });
+    group.anonymous = true;
+    group
+}
+
+/// A group as configured now, with what is known of its NICs and addresses from before.
+fn build(settings: &settings::Group, old: &[Group]) -> Group {
+    let mut group = Group::new(settings.clone());
+    let before = old.iter().find(|o| !o.anonymous && !o.retiring && o.settings.name == settings.name);
+    for nic in &mut group.nics {
+        if let Some(known) =
+            old.iter().filter(|o| !o.retiring).flat_map(|o| &o.nics).find(|n| n.name() == nic.name())
+        {
+            *nic = crate::nic::Nic { settings: nic.settings.clone(), ..known.clone() };
+        }
+    }
+    if let Some(before) = before {
+        group.failed = before.failed;
+        if before.detection.requested() == settings.failure_detection_time {
+            group.detection = before.detection.clone();
+        } else {
+            group.detection = DetectionTime::new(settings.failure_detection_time);
+        }
+    }
+    for d in &settings.addresses {
+        let home = group.nic_named(&d.home).expect("validated settings name a member as home");
+        let known = before.and_then(|b| b.addresses.iter().find(|a| a.addr == d.address).map(|a| (b, a)));
+        let host = known.and_then(|(b, a)| same_nic(b, a.host, &group)).unwrap_or(home);
+        let known = known.is_some();
+        group.addresses.push(HomedAddress {
+            host,
+            known,
+            declared: true,
+            ..HomedAddress::new(d.address, home)
+        });
+    }
+    if let Some(before) = before {
+        keep_adopted(&mut group, before);
+    }
+    group
+}
+
+fn same_nic(from: &Group, nic: NicId, to: &Group) -> Option<NicId> {
+    to.nic_named(from.nics[nic].name())
+}
+
+fn keep_adopted(group: &mut Group, before: &Group) {
+    for a in before.addresses.iter().filter(|a| !a.declared) {
+        let declared = group.addresses.iter().any(|d| d.addr.address == a.addr.address);
+        if let (Some(home), false) = (same_nic(before, a.home, group), declared) {
+            let host = same_nic(before, a.host, group).unwrap_or(home);
+            group.addresses.push(HomedAddress { home, host, ..a.clone() });
+        }
+    }
+    for r in &before.routes {
+        if let Some(home) = same_nic(before, r.home, group) {
+            let host = same_nic(before, r.host, group).unwrap_or(home);
+            group.routes.push(crate::group::HomedRoute { home, host, ..r.clone() });
+        }
+    }
+}
+
+/// What has left the configuration: adopted addresses and routes of NICs that left go home, declared addresses that were
+/// removed are deleted. The group stays in retirement until that is done.
+fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
+    if old.anonymous {
+        return None;
+    }
+    let kept = |name: &str| new.iter().any(|g| g.nic_named(name).is_some());
+    let still =
+        |a: &HomedAddress| new.iter().any(|g| g.addresses.iter().any(|d| d.addr.address == a.addr.address));
+    let mut rest = old.clone();
+    rest.retiring = true;
+    rest.failed = false;
+    rest.moves.clear();
+    rest.condemned.extend(old.addresses.iter().filter(|a| a.declared && !still(a)).map(|a| a.addr));
+    rest.addresses.retain(|a| !a.declared && !still(a) && !kept(old.nics[a.home].name()));
+    rest.routes.retain(|r| !kept(old.nics[r.home].name()));
+    for nic in &mut rest.nics {
+        nic.instances.clear();
+        let name = nic.settings.name.clone();
+        if !kept(&name) {
+            rest.condemned.extend(nic.installed.iter().copied());
+        }
+    }
+    let leaving = rest.nics.iter().any(|n| !kept(n.name()));
+    (leaving || !rest.addresses.is_empty() || !rest.routes.is_empty() || !rest.condemned.is_empty())
+        .then_some(rest)
+}

@@ -1,0 +1,110 @@
+//! Reactions to failure and repair (mpathd-behaviour.md 3.5 to 3.9).
+
+use super::{Engine, GroupId};
+use crate::action::Action;
+use crate::diag;
+use crate::group::NicId;
+use crate::verdict::{self, Cause, Verdict, Witness};
+use mpath_model::Time;
+
+impl Engine {
+    /// The failure check: is the NIC suspect, and is it alone in that?
+    pub(super) fn check_failure(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        let group = &mut self.groups[g];
+        if group.nics[n].offline || group.nics[n].failed {
+            return;
+        }
+        let Some(cause) = verdict::suspect(&mut group.nics[n], now) else {
+            return;
+        };
+        let alone = group.anonymous;
+        let verdict = if alone {
+            Verdict::NicFailure
+        } else {
+            verdict::decide(&self.witnesses(g, n), self.groups[g].failed, cause)
+        };
+        match verdict {
+            Verdict::NicFailure => self.nic_failure(g, n, cause, out),
+            Verdict::GroupFailure => self.group_failure(now, g, out),
+        }
+    }
+
+    fn witnesses(&self, g: GroupId, except: NicId) -> Vec<Witness> {
+        let group = &self.groups[g];
+        let others = group.nics.iter().enumerate().filter(|(n, _)| *n != except);
+        others
+            .map(|(_, nic)| Witness {
+                in_service: nic.index.is_some() && !nic.offline,
+                failed: nic.failed,
+                link: nic.index.and_then(|i| self.inventory.links.get(&i)).is_some_and(|l| l.running),
+                probed: nic.probed(),
+                last_ack: nic.instances.iter().filter_map(|i| i.ring.last_ack).max(),
+            })
+            .collect()
+    }
+
+    fn nic_failure(&mut self, g: GroupId, n: NicId, cause: Cause, out: &mut Vec<Action>) {
+        let nic = &mut self.groups[g].nics[n];
+        nic.failed = true;
+        nic.reset_rtt();
+        self.dirty = true;
+        let cause = match cause {
+            Cause::Link => "link down",
+            Cause::Probes(_) => "probes unanswered",
+        };
+        self.tell(out, diag::nic_failure(self.about(g, n), cause));
+    }
+
+    /// Everything is dead: nothing moves, and hosts are looked for anew, since they may all have died at once.
+    fn group_failure(&mut self, now: Time, g: GroupId, out: &mut Vec<Action>) {
+        let group = &mut self.groups[g];
+        let told = std::mem::replace(&mut group.failed, true);
+        for nic in group.nics.iter_mut().filter(|n| !n.offline) {
+            nic.failed = true;
+            nic.reset_rtt();
+            for i in &mut nic.instances {
+                let gone = i.targets.flush_hosts();
+                i.forget(&gone, now);
+                i.discover_anew(now);
+            }
+        }
+        group.moves.clear();
+        group.first_back = None;
+        self.dirty = true;
+        if !told {
+            let name = self.groups[g].settings.name.clone();
+            self.tell(out, diag::group_failure(diag::About { nic: None, group: Some(&name) }, &name));
+        }
+    }
+
+    /// The repair check (3.8).
+    pub(super) fn check_repair(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        let nic = &mut self.groups[g].nics[n];
+        if !nic.failed || !nic.link || nic.index.is_none() {
+            return;
+        }
+        if nic.judged_by_probes() {
+            if verdict::proven_by_probes(nic, now) {
+                self.repaired(g, n, out);
+            }
+        } else if nic.damped_until(now).is_none() {
+            self.repaired(g, n, out);
+        } else if !std::mem::replace(&mut nic.flap_told, true) {
+            self.tell(out, diag::flapping(self.about(g, n)));
+        }
+    }
+
+    fn repaired(&mut self, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        let nic = &mut self.groups[g].nics[n];
+        nic.failed = false;
+        nic.flap_told = false;
+        let offline = nic.offline;
+        self.dirty = true;
+        self.tell(out, diag::nic_repair(self.about(g, n)));
+        let group = &mut self.groups[g];
+        if group.failed && !offline {
+            group.failed = false;
+            group.first_back = Some(n);
+        }
+    }
+}

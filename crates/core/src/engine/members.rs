@@ -1,0 +1,163 @@
+//! Members and the kernel's links: which NIC exists under which index, and what its link does.
+
+use super::{Engine, GroupId, SCAN_INTERVAL};
+use crate::action::Action;
+use crate::diag;
+use crate::group::NicId;
+use mpath_model::kernel::{Inventory, KernelEvent};
+use mpath_model::{IfIndex, Time};
+
+impl Engine {
+    pub(super) fn take_inventory(&mut self, now: Time, dump: Inventory) {
+        self.inventory.replace(dump);
+        self.dirty = true;
+        self.refresh_targets = true;
+        if !self.started {
+            self.started = true;
+            self.scan_at = now + SCAN_INTERVAL;
+            self.restore();
+        }
+    }
+
+    pub(super) fn kernel_events(&mut self, events: &[KernelEvent]) {
+        for event in events {
+            let neighbour = matches!(event, KernelEvent::Neighbour(_) | KernelEvent::NeighbourGone(_));
+            self.inventory.apply(event);
+            self.dirty |= !neighbour;
+            let route = matches!(
+                event,
+                KernelEvent::Route(_) | KernelEvent::RouteGone(_) | KernelEvent::RouteReplaced(_)
+            );
+            self.refresh_targets |= route;
+        }
+    }
+
+    /// Polling saw the live carrier before the kernel told of it.
+    pub(super) fn running(&mut self, index: IfIndex, running: bool) {
+        if let Some(link) = self.inventory.links.get_mut(&index).filter(|l| l.running != running) {
+            link.running = running;
+            self.dirty = true;
+        }
+    }
+
+    /// Finds each member by name; a new index is a new NIC.
+    pub(super) fn sync_members(&mut self, now: Time, out: &mut Vec<Action>) {
+        for g in 0..self.groups.len() {
+            for n in 0..self.groups[g].nics.len() {
+                let nic = &self.groups[g].nics[n];
+                let found =
+                    self.inventory.link_named(nic.name()).filter(|l| !l.loopback && l.master.is_none());
+                let found = found.map(|l| l.index);
+                let known = nic.index;
+                if known == found {
+                    continue;
+                }
+                let startup = known.is_none() && !self.settled_once && !nic.failed;
+                if known.is_some() {
+                    self.nic_gone(g, n, out);
+                }
+                if let Some(index) = found {
+                    self.nic_appeared(now, g, n, index, startup);
+                }
+            }
+        }
+    }
+
+    fn nic_gone(&mut self, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        for i in std::mem::take(&mut self.groups[g].nics[n].instances) {
+            self.tell(out, diag::removed(self.about(g, n), i.family));
+        }
+        let nic = &mut self.groups[g].nics[n];
+        let told = nic.failed;
+        nic.index = None;
+        nic.link = true;
+        nic.failed = true;
+        nic.answered = false;
+        nic.installed.clear();
+        if !told && !self.groups[g].retiring {
+            self.tell(out, diag::nic_failure(self.about(g, n), "the interface is gone"));
+        }
+    }
+
+    fn nic_appeared(&mut self, now: Time, g: GroupId, n: NicId, index: IfIndex, startup: bool) {
+        let retiring = self.groups[g].retiring;
+        let nic = &mut self.groups[g].nics[n];
+        nic.index = Some(index);
+        nic.link = true;
+        // At start a NIC is trusted until something speaks against it; one that appears later has to prove itself.
+        nic.failed |= !startup && !retiring;
+        if nic.failed {
+            nic.note_link_up(now);
+        }
+        self.refresh_targets = true;
+    }
+
+    /// Compares recorded and actual link state (mpathd-behaviour.md 4.2 and 4.3).
+    pub(super) fn sync_links(&mut self, now: Time, out: &mut Vec<Action>) {
+        for g in 0..self.groups.len() {
+            for n in 0..self.groups[g].nics.len() {
+                let nic = &self.groups[g].nics[n];
+                let Some(link) = nic.index.and_then(|i| self.inventory.links.get(&i)) else {
+                    continue;
+                };
+                if self.groups[g].retiring || link.running == nic.link {
+                    continue;
+                }
+                if link.running { self.link_up(now, g, n, out) } else { self.link_down(now, g, n, out) }
+            }
+            for n in 0..self.groups[g].nics.len() {
+                self.repair_unprobed(now, g, n, out);
+            }
+        }
+        self.settled_once = true;
+    }
+
+    fn link_down(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        self.tell(out, diag::link_down(self.about(g, n)));
+        let nic = &mut self.groups[g].nics[n];
+        nic.link = false;
+        nic.instances.iter_mut().for_each(|i| i.ring.clear());
+        if !nic.failed {
+            self.check_failure(now, g, n, out);
+        }
+    }
+
+    fn link_up(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        self.tell(out, diag::link_up(self.about(g, n)));
+        let interval = self.groups[g].detection.interval();
+        let nic = &mut self.groups[g].nics[n];
+        nic.link = true;
+        for i in &mut nic.instances {
+            i.restart(now, interval, &mut self.rng);
+        }
+        self.check_repair(now, g, n, out);
+        self.groups[g].nics[n].note_link_up(now);
+        self.refresh_targets = true;
+    }
+
+    /// A NIC without probes and with its link up is repaired by that alone (4.4), also one that has just
+    /// appeared, or lost its test address.
+    fn repair_unprobed(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        let nic = &self.groups[g].nics[n];
+        if nic.index.is_some() && nic.failed && nic.link && !self.will_be_probed(now, g, n) {
+            self.check_repair(now, g, n, out);
+        }
+    }
+
+    /// Flap damping that has run out.
+    pub(super) fn damping(&mut self, now: Time, out: &mut Vec<Action>) {
+        for g in 0..self.groups.len() {
+            for n in 0..self.groups[g].nics.len() {
+                self.repair_unprobed(now, g, n, out);
+            }
+        }
+    }
+
+    pub(super) fn about(&self, g: GroupId, n: NicId) -> diag::About<'_> {
+        let group = &self.groups[g];
+        diag::About {
+            nic: Some(group.nics[n].name()),
+            group: (!group.anonymous).then_some(group.settings.name.as_str()),
+        }
+    }
+}

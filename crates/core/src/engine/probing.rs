@@ -1,0 +1,403 @@
+//! The tick of an instance, and what comes back (mpathd-behaviour.md 1.4 to 1.10).
+
+use super::{Engine, GroupId};
+use crate::action::Action;
+use crate::diag;
+use crate::group::NicId;
+use crate::probe::instance::{Answer, Refusal, Source};
+use crate::probe::targets::Standing;
+use crate::probe::{FDT_DIVISOR, PROBE_FAILS};
+use mpath_model::addr::{Family, is_link_local6};
+use mpath_model::kernel::{Heard, Packet, Transmit};
+use mpath_model::{IfIndex, Mac, Time};
+use mpath_wire::probe::{Kind, Payload};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// All hosts on the link, 224.0.0.1 and ff02::1.
+fn all_hosts(family: Family) -> IpAddr {
+    match family {
+        Family::Inet => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1)),
+        Family::Inet6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)),
+    }
+}
+
+/// Other targets must be below this part of the interval to call one target exceptional (1.10).
+const EXCEPTION_FACTOR: u32 = 2;
+/// Active targets needed to judge an exceptional one.
+const EXCEPTION_TARGETS: usize = 4;
+
+impl Engine {
+    /// Examines all instances whose time has come.
+    pub(super) fn probe(&mut self, now: Time, out: &mut Vec<Action>) {
+        for g in 0..self.groups.len() {
+            for n in 0..self.groups[g].nics.len() {
+                for i in 0..self.groups[g].nics[n].instances.len() {
+                    let nic = &self.groups[g].nics[n];
+                    let due = nic.instances.get(i).is_some_and(|i| i.schedule.next <= now);
+                    if due && nic.link && nic.index.is_some() {
+                        self.examine(now, (g, n, i), out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn examine(&mut self, now: Time, (g, n, i): (GroupId, NicId, usize), out: &mut Vec<Action>) {
+        let group = &mut self.groups[g];
+        let (requested, interval) = (group.detection.requested_interval(), group.detection.interval());
+        let nic = &mut group.nics[n];
+        let failed = nic.failed;
+        let instance = &mut nic.instances[i];
+        let family = instance.family;
+        let due = instance.advance(now, requested, interval, &mut self.rng);
+        let quiet = instance.quiet(now);
+        if due.missed > 0 {
+            self.tell(out, diag::missed_probes(self.about(g, n), family, due.missed));
+        }
+        if due.detection {
+            match due.newest_answered {
+                Some(true) if failed => self.check_repair(now, g, n, out),
+                Some(false) if !failed && !quiet => self.lost_probe(now, (g, n, i), out),
+                _ => {}
+            }
+        }
+        self.fire(now, (g, n, i), due.detection, out);
+    }
+
+    /// The newest decided probe is lost: one target alone, or the NIC?
+    fn lost_probe(&mut self, now: Time, (g, n, i): (GroupId, NicId, usize), out: &mut Vec<Action>) {
+        let instance = &mut self.groups[g].nics[n].instances[i];
+        let run = instance.ring.loss_run(now);
+        if run.length < PROBE_FAILS && run.of_target >= PROBE_FAILS {
+            let dead = instance.ring.newest_first().next().and_then(|p| p.target);
+            if let Some(dead) = dead
+                && instance.targets.set_aside(&dead, Standing::Dead(now))
+            {
+                instance.forget(&[dead], now);
+                instance.discover_anew(now);
+            }
+            return;
+        }
+        if run.length >= PROBE_FAILS {
+            self.check_failure(now, g, n, out);
+        }
+    }
+
+    /// Step 13: sends what is due.
+    fn fire(
+        &mut self,
+        now: Time,
+        (g, n, i): (GroupId, NicId, usize),
+        detection: bool,
+        out: &mut Vec<Action>,
+    ) {
+        let interval = self.groups[g].detection.interval();
+        let Some(instance) = self.groups[g].nics[n].instances.get_mut(i) else {
+            return;
+        };
+        let target = instance.targets.pick(now);
+        let lonely = !instance.targets.are_routers() && instance.targets.active().count() <= 1;
+        let discover = (target.is_none() || (detection && lonely)) && instance.discover(now, interval);
+        if let Some(target) = target {
+            let nonce = self.rng.next_u64();
+            let instance = &mut self.groups[g].nics[n].instances[i];
+            let kind = if detection { Kind::Unicast } else { Kind::Rtt };
+            let seq = match kind {
+                Kind::Unicast => instance.record(target, nonce, now, interval),
+                _ => instance.record_rtt(target, nonce, now),
+            };
+            self.send_probe(now, (g, n, i), target, kind, seq, nonce, out);
+        }
+        if discover {
+            self.offer_neighbours(g);
+            let family = self.groups[g].nics[n].instances[i].family;
+            let nonce = self.rng.next_u64();
+            let instance = &mut self.groups[g].nics[n].instances[i];
+            let seq = instance.record_discovery(nonce);
+            if matches!(instance.source, Source::Echo(_)) {
+                self.send_probe(now, (g, n, i), all_hosts(family), Kind::Multicast, seq, nonce, out);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a packet has that many fields")]
+    fn send_probe(
+        &mut self,
+        now: Time,
+        (g, n, i): (GroupId, NicId, usize),
+        target: IpAddr,
+        kind: Kind,
+        seq: u16,
+        nonce: u64,
+        out: &mut Vec<Action>,
+    ) {
+        let nic = &self.groups[g].nics[n];
+        let Some(index) = nic.index else { return };
+        match (nic.instances[i].source, target) {
+            (Source::Echo(source), target) => {
+                let payload = Payload { sent: now, kind, nonce }.emit().to_vec();
+                let ident = self.ident;
+                out.push(Action::Send(Transmit::Echo { index, source, target, ident, seq, payload }));
+            }
+            (Source::Arp, IpAddr::V4(asked)) => {
+                if let Some(bytes) = self.arp_request(g, n, index, asked) {
+                    out.push(Action::Send(Transmit::Frame { index, bytes }));
+                }
+            }
+            (Source::Arp, IpAddr::V6(_)) => {}
+        }
+    }
+
+    /// An ARP request from a data address that lives on the NIC in the target's network, else from 0.0.0.0,
+    /// which disturbs nobody's cache; to the target's MAC where that is known.
+    fn arp_request(&self, g: GroupId, n: NicId, index: IfIndex, asked: Ipv4Addr) -> Option<Vec<u8>> {
+        let group = &self.groups[g];
+        let mac = self.inventory.links.get(&index).and_then(|l| l.mac)?;
+        let lives = |a: &&crate::group::HomedAddress| {
+            a.addr.contains(&IpAddr::V4(asked)) && self.inventory.addresses.contains_key(&(index, a.addr))
+        };
+        let sender = match group.hosted(n).find(lives).map(|a| a.addr.address) {
+            Some(IpAddr::V4(a)) => a,
+            _ => Ipv4Addr::UNSPECIFIED,
+        };
+        let indices = group.nics.iter().filter_map(|n| n.index);
+        let known = indices.filter_map(|i| self.inventory.neighbour_mac(i, &IpAddr::V4(asked))).next();
+        Some(mpath_wire::arp::request_frame(mac, known.unwrap_or(Mac::BROADCAST), sender, asked))
+    }
+
+    pub(super) fn send_failed(&mut self, index: IfIndex, family: Family, errno: i32, out: &mut Vec<Action>) {
+        // The probe counts as sent: a NIC that cannot send must fail (1.5). The text is given once per episode.
+        for g in 0..self.groups.len() {
+            if let Some(n) = self.groups[g].nic_at(index) {
+                let told = self.groups[g].nics[n]
+                    .instance(family)
+                    .is_none_or(|i| i.send_error.replace(errno) == Some(errno));
+                if !told {
+                    self.tell(out, diag::send_failed(self.about(g, n), family, errno));
+                }
+            }
+        }
+    }
+
+    pub(super) fn heard(&mut self, now: Time, heard: Heard, out: &mut Vec<Action>) {
+        for g in 0..self.groups.len() {
+            let Some(n) = self.groups[g].nic_at(heard.index) else {
+                continue;
+            };
+            if !self.groups[g].nics[n].link {
+                return; // link recorded as down: dropped silently (1.7)
+            }
+            match &heard.what {
+                Packet::EchoReply { from, to, code, ident, seq, payload } if *ident == self.ident => {
+                    if let (0, Ok(payload)) = (*code, mpath_wire::probe::parse(payload)) {
+                        self.echo_reply(now, (g, n), (*from, *to), *seq, payload, heard.at, out);
+                    }
+                }
+                Packet::EchoReply { .. } => {} // somebody else's ping
+                Packet::Arp { reply, sender_mac, sender, target_mac, .. } => {
+                    let own = self.inventory.links.get(&heard.index).and_then(|l| l.mac);
+                    let answer = *reply && own == Some(*target_mac);
+                    self.arp(now, (g, n), IpAddr::V4(*sender), *sender_mac, answer, heard.at, out);
+                }
+            }
+            return;
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a packet has that many fields")]
+    fn echo_reply(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        (from, to): (IpAddr, IpAddr),
+        seq: u16,
+        payload: Payload,
+        at: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(instance) = self.groups[g].nics[n].instance(Family::of(&from)) else {
+            return;
+        };
+        let strange = instance.source != Source::Echo(to)
+            || (from.is_ipv6() && !is_link_local6(&from) && !instance.targets.are_routers());
+        if strange {
+            instance.refused += 1;
+            return;
+        }
+        match payload.kind {
+            Kind::Unicast => {
+                let answer = instance.judge_echo(from, seq, payload.nonce, at);
+                self.answered(now, (g, n), from, seq, answer, out);
+            }
+            Kind::Rtt => {
+                if let Some(sample) = instance.judge_rtt(from, payload.nonce, at) {
+                    self.rtt_only(now, (g, n), from, sample, out);
+                }
+            }
+            Kind::Multicast => {
+                if instance.expects_discovery(payload.nonce) {
+                    self.offer_host(g, from);
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a packet has that many fields")]
+    fn arp(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        sender: IpAddr,
+        mac: Mac,
+        answer: bool,
+        at: Time,
+        out: &mut Vec<Action>,
+    ) {
+        if sender.is_unspecified() || self.inventory.is_own(&sender) || mac == Mac::BROADCAST {
+            return;
+        }
+        let Some(instance) = self.groups[g].nics[n].instance(Family::Inet) else {
+            return;
+        };
+        if answer && instance.source == Source::Arp {
+            let answer = instance.judge_arp(sender, at);
+            if let Answer::Accepted { .. } = answer {
+                self.answered(now, (g, n), sender, 0, answer, out);
+            }
+        }
+        self.offer_host(g, sender);
+    }
+
+    fn answered(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        from: IpAddr,
+        seq: u16,
+        answer: Answer,
+        out: &mut Vec<Action>,
+    ) {
+        let rtt = match answer {
+            Answer::Accepted { rtt } => rtt,
+            Answer::Refused(why) => {
+                let why = match why {
+                    Refusal::OutOfWindow => "out of window probe",
+                    Refusal::Fake => "Fake probe reply",
+                    Refusal::Duplicate => "Duplicate probe reply",
+                };
+                self.tell(out, diag::refused_answer(self.about(g, n), why, seq, from));
+                return;
+            }
+        };
+        let group = &mut self.groups[g];
+        let interval = group.detection.interval();
+        let nic = &mut group.nics[n];
+        nic.answered = true;
+        let ignore = nic.failed || group.failed;
+        let Some(instance) = nic.instance(Family::of(&from)) else {
+            return;
+        };
+        instance.send_error = None;
+        // A sample from when we were stopped says nothing about the network (1.8, step 5).
+        let sample = rtt.filter(|m| !ignore && *m <= interval * 52);
+        let Some(rtt) = sample.and_then(|m| instance.feed(from, m, interval)) else {
+            return;
+        };
+        let crtt = rtt.conservative().unwrap_or_default();
+        if crtt > interval {
+            self.too_slow(now, (g, n), from, crtt, out);
+        } else {
+            self.maybe_lower(now, (g, n), Family::of(&from), crtt, out);
+        }
+    }
+
+    fn rtt_only(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        from: IpAddr,
+        sample: Duration,
+        out: &mut Vec<Action>,
+    ) {
+        let group = &mut self.groups[g];
+        if group.failed || group.nics[n].failed {
+            return;
+        }
+        let Some(target) = group.nics[n].instance(Family::of(&from)).and_then(|i| i.targets.get_mut(&from))
+        else {
+            return;
+        };
+        let tentative = target.rtt.with(sample);
+        if target.rtt.conservative().is_some_and(|crtt| tentative < crtt) {
+            target.rtt.add(sample);
+            self.maybe_lower(now, (g, n), Family::of(&from), tentative, out);
+        }
+    }
+
+    /// A target is slower than the interval: it alone is set aside, or the detection time rises (1.10).
+    fn too_slow(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        from: IpAddr,
+        crtt: Duration,
+        out: &mut Vec<Action>,
+    ) {
+        let family = Family::of(&from);
+        let group = &mut self.groups[g];
+        let interval = group.detection.interval();
+        let Some(instance) = group.nics[n].instance(family) else {
+            return;
+        };
+        let fast = |t: &crate::probe::targets::Target| {
+            t.address == from || t.rtt.conservative().unwrap_or_default() <= interval / EXCEPTION_FACTOR
+        };
+        if instance.targets.active().count() >= EXCEPTION_TARGETS && instance.targets.active().all(fast) {
+            if instance.targets.set_aside(&from, Standing::Slow(now)) {
+                instance.forget(&[from], now);
+                instance.discover_anew(now);
+            }
+            return;
+        }
+        if group.detection.raise(crtt, now) {
+            let (requested, current) = (group.detection.requested(), group.detection.current());
+            if !group.anonymous {
+                self.tell(out, diag::cannot_meet(self.about(g, n), family, requested, current));
+            }
+        }
+    }
+
+    fn maybe_lower(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        family: Family,
+        crtt: Duration,
+        out: &mut Vec<Action>,
+    ) {
+        let group = &mut self.groups[g];
+        let limit = group.detection.current() / FDT_DIVISOR / 4;
+        let quick = quick_everywhere(group, limit);
+        if !quick || !group.detection.may_lower(crtt, now) {
+            return;
+        }
+        group.detection.lower();
+        if group.detection.interval() == group.detection.requested_interval() {
+            for i in group.nics.iter_mut().flat_map(|n| &mut n.instances) {
+                i.schedule.fd_base = i.schedule.base;
+            }
+        }
+        let current = group.detection.current();
+        if !group.anonymous {
+            self.tell(out, diag::improved(self.about(g, n), family, current));
+        }
+    }
+}
+
+/// Every active target of the working NICs answers within `limit` (or has not been measured).
+fn quick_everywhere(group: &crate::group::Group, limit: Duration) -> bool {
+    let working = group.nics.iter().filter(|n| !n.failed);
+    let mut targets = working.flat_map(|n| &n.instances).flat_map(|i| i.targets.active());
+    targets.all(|t| t.rtt.conservative().unwrap_or_default() <= limit)
+}

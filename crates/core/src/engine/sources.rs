@@ -1,0 +1,244 @@
+//! Where probes come from and whom they ask: test address selection (mpathd-behaviour.md 5.1), and the sources
+//! of targets (section 2).
+
+use super::{Engine, GroupId};
+use crate::action::Action;
+use crate::diag;
+use crate::group::NicId;
+use crate::inventory;
+use crate::probe::instance::{Instance, Source};
+use mpath_model::addr::{Family, is_link_local6};
+use mpath_model::kernel::nud;
+use mpath_model::settings::{ProbeMode, TestAddress};
+use mpath_model::{IfAddr, IfIndex, Time};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Grace before complaining about a missing test address (TESTADDR_CONF_TIME).
+pub const TESTADDR_CONF_TIME: Duration = Duration::from_secs(20);
+
+/// Neighbour states that mean somebody was there.
+const SEEN: u16 = nud::REACHABLE | nud::STALE | nud::DELAY | nud::PROBE | nud::PERMANENT;
+
+impl Engine {
+    /// Makes the instances of every NIC what its addresses call for.
+    pub(super) fn sync_sources(&mut self, now: Time, out: &mut Vec<Action>) {
+        for g in 0..self.groups.len() {
+            for n in 0..self.groups[g].nics.len() {
+                let wanted = self.wanted_sources(g, n);
+                self.refresh_targets |= self.apply_sources(now, g, n, &wanted);
+                self.missing_test_address(now, g, n, !wanted.is_empty(), out);
+            }
+        }
+    }
+
+    fn wanted_sources(&self, g: GroupId, n: NicId) -> Vec<(Family, Source, bool)> {
+        let group = &self.groups[g];
+        let nic = &group.nics[n];
+        let Some(index) = nic.index.filter(|_| !nic.offline && !group.retiring) else {
+            return Vec::new();
+        };
+        let mode = group.settings.probe;
+        if mode == ProbeMode::Link {
+            return Vec::new();
+        }
+        let there = |a: &IpAddr| {
+            self.inventory.on(index).any(|x| x.addr.address == *a && inventory::usable(x)).then_some(*a)
+        };
+        let mut wanted = Vec::new();
+        for t in &nic.settings.test_addresses {
+            let found = match t {
+                TestAddress::Address(a) => there(&a.address),
+                TestAddress::LinkLocal => self.inventory.link_local(index),
+            };
+            wanted.extend(found.map(|a| (Family::of(&a), Source::Echo(a), true)));
+        }
+        if nic.settings.test_addresses.is_empty() && mode == ProbeMode::Auto {
+            if self.uses_inet(g) {
+                wanted.push((Family::Inet, Source::Arp, false));
+            }
+            wanted.extend(self.inventory.link_local(index).map(|a| (Family::Inet6, Source::Echo(a), false)));
+        }
+        wanted
+    }
+
+    /// Whether the group has anything to do with IPv4.
+    fn uses_inet(&self, g: GroupId) -> bool {
+        let group = &self.groups[g];
+        let v4 = |a: &IfAddr| a.family() == Family::Inet;
+        group.addresses.iter().any(|a| v4(&a.addr))
+            || group.nics.iter().filter_map(|n| n.index).any(|i| self.inventory.on(i).any(|a| v4(&a.addr)))
+    }
+
+    fn apply_sources(&mut self, now: Time, g: GroupId, n: NicId, wanted: &[(Family, Source, bool)]) -> bool {
+        let interval = self.groups[g].detection.interval();
+        let nic = &mut self.groups[g].nics[n];
+        nic.instances.retain(|i| wanted.iter().any(|(f, _, _)| *f == i.family));
+        let mut changed = false;
+        for (family, source, configured) in wanted {
+            match nic.instances.iter_mut().find(|i| i.family == *family) {
+                Some(i) if i.source == *source => {}
+                Some(i) => {
+                    i.source = *source;
+                    i.configured = *configured;
+                    i.restart(now, interval, &mut self.rng);
+                    changed = true;
+                }
+                None => {
+                    let mut i = Instance::new(*family, *source, *configured, now, interval, &mut self.rng);
+                    if nic.answered {
+                        i.end_quiet();
+                    }
+                    nic.instances.push(i);
+                    nic.instances.sort_by_key(|i| i.family);
+                    changed = true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Diagnostic 4 and its end, once per episode and after a grace time (5.5).
+    fn missing_test_address(&mut self, now: Time, g: GroupId, n: NicId, there: bool, out: &mut Vec<Action>) {
+        let nic = &self.groups[g].nics[n];
+        let demanded = !nic.settings.test_addresses.is_empty()
+            || self.groups[g].settings.probe == ProbeMode::TestAddress;
+        let missing = demanded && !there && nic.index.is_some() && !nic.offline && nic.link;
+        let nic = &mut self.groups[g].nics[n];
+        if !missing {
+            nic.test_address_missing = None;
+            if std::mem::take(&mut nic.test_address_told) && there {
+                self.tell(out, diag::test_address_back(self.about(g, n)));
+            }
+            return;
+        }
+        let since = *nic.test_address_missing.get_or_insert(now);
+        if now - since >= TESTADDR_CONF_TIME && !std::mem::replace(&mut nic.test_address_told, true) {
+            let taken = nic.settings.test_addresses.iter().find_map(|t| match t {
+                TestAddress::Address(a) if self.inventory.is_own(&a.address) => Some(a.address),
+                _ => None,
+            });
+            if let Some(address) = taken {
+                self.tell(out, diag::duplicate_test_address(self.about(g, n), address));
+            }
+            self.tell(out, diag::no_test_address(self.about(g, n)));
+        }
+    }
+
+    /// Whether probes will have a say although there is no instance yet: a configured test address is on its way.
+    pub(super) fn will_be_probed(&self, now: Time, g: GroupId, n: NicId) -> bool {
+        let nic = &self.groups[g].nics[n];
+        let since = nic.test_address_missing;
+        nic.probed()
+            || (!nic.settings.test_addresses.is_empty()
+                && self.groups[g].settings.probe != ProbeMode::Link
+                && since.is_some_and(|s| now - s < TESTADDR_CONF_TIME))
+    }
+
+    /// Re-reads the routers of every instance (2.1, 2.5), if anything about routes has changed.
+    pub(super) fn sync_targets(&mut self, now: Time) {
+        if !std::mem::take(&mut self.refresh_targets) {
+            return;
+        }
+        for g in 0..self.groups.len() {
+            let routers = self.routers(g);
+            for n in 0..self.groups[g].nics.len() {
+                for family in Family::BOTH {
+                    let admitted: Vec<IpAddr> = routers
+                        .iter()
+                        .filter(|a| Family::of(a) == family && self.admissible(g, n, a))
+                        .copied()
+                        .collect();
+                    let failed = self.groups[g].failed;
+                    let Some(i) = self.groups[g].nics[n].instance(family) else {
+                        continue;
+                    };
+                    // While the group has failed, a route was probably removed by somebody reacting to that.
+                    if failed && i.targets.are_routers() && admitted.is_empty() {
+                        continue;
+                    }
+                    let had = !i.targets.is_empty();
+                    let gone = i.targets.set_routers(&admitted);
+                    i.forget(&gone, now);
+                    if had && i.targets.is_empty() {
+                        i.discover_anew(now);
+                    }
+                }
+            }
+            self.offer_neighbours(g);
+        }
+    }
+
+    /// Named targets, else next hops of the routes through members, also of those that are lost at the moment.
+    fn routers(&self, g: GroupId) -> Vec<IpAddr> {
+        let group = &self.groups[g];
+        if !group.settings.targets.is_empty() {
+            return group.settings.targets.clone();
+        }
+        let member = |i: IfIndex| group.nic_at(i).is_some();
+        let current = self.inventory.routes().filter(|r| r.kind == 1).flat_map(|r| &r.hops);
+        let current = current.filter(|h| h.gateway.is_some_and(|gw| gw.is_ipv4()) || member(h.index));
+        let kept = group.routes.iter().flat_map(|r| &r.route.hops);
+        let mut found: Vec<IpAddr> = current.chain(kept).filter_map(|h| h.gateway).collect();
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// Admission (2.2): on the link of the NIC's test address, and not one of our own.
+    fn admissible(&self, g: GroupId, n: NicId, target: &IpAddr) -> bool {
+        let group = &self.groups[g];
+        let nic = &group.nics[n];
+        if self.inventory.is_own(target) || target.is_unspecified() || target.is_multicast() {
+            return false;
+        }
+        let Some(index) = nic.index else { return false };
+        let family = Family::of(target);
+        let Some(i) = nic.instances.iter().find(|i| i.family == family) else {
+            return false;
+        };
+        match (i.source, family) {
+            (Source::Echo(_), Family::Inet6) => is_link_local6(target),
+            (Source::Echo(source), Family::Inet) => {
+                self.inventory.on(index).any(|a| a.addr.address == source && a.addr.contains(target))
+            }
+            (Source::Arp, _) => {
+                let nets = group.addresses.iter().map(|a| a.addr);
+                let found = group.nics.iter().filter_map(|n| n.index).flat_map(|i| self.inventory.on(i));
+                nets.chain(found.map(|a| a.addr)).any(|net| !net.is_host() && net.contains(target))
+            }
+        }
+    }
+
+    /// Offers a host that answered, or was heard, to every NIC of the group.
+    pub(super) fn offer_host(&mut self, g: GroupId, host: IpAddr) {
+        if !self.groups[g].settings.targets.is_empty() {
+            return;
+        }
+        for n in 0..self.groups[g].nics.len() {
+            if self.admissible(g, n, &host)
+                && let Some(i) = self.groups[g].nics[n].instance(Family::of(&host))
+            {
+                i.targets.offer_host(host);
+            }
+        }
+    }
+
+    /// Offers what the kernel's neighbour table knows: Linux neighbours ignore a broadcast echo
+    /// (linux-failover.md, pitfall 21).
+    pub(super) fn offer_neighbours(&mut self, g: GroupId) {
+        let group = &self.groups[g];
+        let hungry = group.nics.iter().flat_map(|n| &n.instances);
+        if !hungry.into_iter().any(|i| !i.targets.are_routers()) {
+            return;
+        }
+        let seen = |n: &&mpath_model::Neighbour| n.state & SEEN != 0 && n.mac.is_some();
+        let members: Vec<IfIndex> = group.nics.iter().filter_map(|n| n.index).collect();
+        let neighbours = self.inventory.neighbours.values().filter(seen);
+        let found: Vec<IpAddr> =
+            neighbours.filter(|n| members.contains(&n.index)).map(|n| n.address).collect();
+        for address in found {
+            self.offer_host(g, address);
+        }
+    }
+}

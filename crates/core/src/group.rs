@@ -1,0 +1,178 @@
+//! A group: its members, its detection time, and what it has to keep reachable.
+
+use crate::detection::DetectionTime;
+use crate::nic::Nic;
+use mpath_model::kernel::{Address, Route};
+use mpath_model::settings;
+use mpath_model::status::GroupState;
+use mpath_model::{IfAddr, Time};
+
+/// Position of a NIC in its group.
+pub type NicId = usize;
+
+/// A group of NICs on one link.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Settings in force.
+    pub settings: settings::Group,
+    /// Members in configuration order.
+    pub nics: Vec<Nic>,
+    /// Failure detection time.
+    pub detection: DetectionTime,
+    /// Every member seems to have failed at once.
+    pub failed: bool,
+    /// Data addresses, declared ones first.
+    pub addresses: Vec<HomedAddress>,
+    /// Routes that follow their NIC.
+    pub routes: Vec<HomedRoute>,
+    /// Moves whose success has not been reported yet.
+    pub moves: Vec<Move>,
+    /// First NIC that came back after a group failure, until it has been reported.
+    pub first_back: Option<NicId>,
+    /// Holds what has left the configuration until it is as it was found; then it is dropped.
+    pub retiring: bool,
+    /// Addresses that mpathd installed and that have left the configuration.
+    pub condemned: Vec<IfAddr>,
+    /// Nothing is missing in the kernel, as of the last comparison.
+    pub settled: bool,
+    /// And nothing is superfluous either.
+    pub clean: bool,
+    /// A group of one for a NIC without a group (TRACK_INTERFACES_ONLY_WITH_GROUPS=no).
+    pub anonymous: bool,
+}
+
+/// A data address and where it belongs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HomedAddress {
+    /// The address.
+    pub addr: IfAddr,
+    /// NIC it belongs to.
+    pub home: NicId,
+    /// NIC it should be on now.
+    pub host: NicId,
+    /// From the configuration.
+    pub declared: bool,
+    /// How it was found at home, if it was found.
+    pub found: Option<Address>,
+    /// It was deleted by somebody else at this time; whether that was a wish shows shortly after.
+    pub missing: Option<Time>,
+    /// It has been on some NIC of this host before: moving it needs no duplicate detection.
+    pub known: bool,
+    /// The kernel has shown it on its host since it was put there.
+    pub seen: bool,
+}
+
+impl HomedAddress {
+    /// An address that belongs to `home` and is there.
+    pub fn new(addr: IfAddr, home: NicId) -> HomedAddress {
+        HomedAddress {
+            addr,
+            home,
+            host: home,
+            declared: false,
+            found: None,
+            missing: None,
+            known: false,
+            seen: false,
+        }
+    }
+}
+
+/// A route and the NIC it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HomedRoute {
+    /// As found at home; the index in it is that of the home NIC.
+    pub route: Route,
+    /// NIC it belongs to.
+    pub home: NicId,
+    /// NIC it should lead through now.
+    pub host: NicId,
+    /// As with addresses.
+    pub missing: Option<Time>,
+    /// As with addresses.
+    pub seen: bool,
+}
+
+/// Direction of a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveKind {
+    /// Away from a NIC that cannot serve.
+    Failover,
+    /// Home.
+    Failback,
+}
+
+/// A move under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Direction.
+    pub kind: MoveKind,
+    /// From.
+    pub from: NicId,
+    /// To.
+    pub to: NicId,
+}
+
+impl Group {
+    /// A group as configured, about which nothing is known yet.
+    pub fn new(settings: settings::Group) -> Group {
+        let nics = settings.interfaces.iter().cloned().map(Nic::new).collect();
+        let detection = DetectionTime::new(settings.failure_detection_time);
+        Group {
+            settings,
+            nics,
+            detection,
+            failed: false,
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            moves: Vec::new(),
+            first_back: None,
+            retiring: false,
+            condemned: Vec::new(),
+            settled: false,
+            clean: false,
+            anonymous: false,
+        }
+    }
+
+    /// The address is on its way out: it goes home with a NIC that has left, or is deleted.
+    pub fn lets_go(&self, a: &Address) -> bool {
+        let ours = a.protocol == mpath_model::PROTO_MPATHD;
+        (self.retiring && self.addresses.iter().any(|h| h.addr == a.addr))
+            || (ours && self.condemned.contains(&a.addr))
+    }
+
+    /// Position of a member by name.
+    pub fn nic_named(&self, name: &str) -> Option<NicId> {
+        self.nics.iter().position(|n| n.name() == name)
+    }
+
+    /// Position of a member by kernel index.
+    pub fn nic_at(&self, index: mpath_model::IfIndex) -> Option<NicId> {
+        self.nics.iter().position(|n| n.index == Some(index))
+    }
+
+    /// Addresses that should be on a NIC now.
+    pub fn hosted(&self, nic: NicId) -> impl Iterator<Item = &HomedAddress> {
+        self.addresses.iter().filter(move |a| a.host == nic)
+    }
+
+    /// In service but without data: an idle standby, or a repaired NIC under FAILBACK=no (3.9, 3.14).
+    pub fn inactive(&self, nic: NicId) -> bool {
+        let n = &self.nics[nic];
+        let idle = self.hosted(nic).next().is_none();
+        let robbed = self.addresses.iter().any(|a| a.home == nic && a.host != nic);
+        n.usable() && idle && (n.settings.standby || robbed)
+    }
+
+    /// ok, degraded or failed, as `status` shows it.
+    pub fn state(&self) -> GroupState {
+        if !self.nics.iter().any(Nic::usable) {
+            GroupState::Failed
+        } else if self.nics.iter().all(Nic::usable) {
+            GroupState::Ok
+        } else {
+            GroupState::Degraded
+        }
+    }
+}

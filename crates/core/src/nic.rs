@@ -1,0 +1,129 @@
+//! A member NIC: what is recorded of its link and probes, and what follows for its usefulness.
+//!
+//! ```text
+//!              link down, or 5 losses while a sibling lives
+//!      ok ────────────────────────────────────────────────► failed
+//!       ▲  ◄──────────────────────────────────────────────    │
+//!       │       link up and 10 answers (link alone if unprobed)│
+//! online│ offline                                      offline │ online
+//!       ▼                                                      ▼
+//!      offline ◄──────────────────────────────────────────────┘
+//! ```
+//! A NIC that does not exist is `unknown`; one that appears later has to prove itself like a repaired one.
+
+use crate::probe::instance::Instance;
+use mpath_model::addr::Family;
+use mpath_model::settings::Interface;
+use mpath_model::{IfAddr, IfIndex, Time};
+use std::time::Duration;
+
+/// Link-up events within [`FLAP_WINDOW`] that still repair a NIC without probes at once (4.4).
+pub const LINK_UP_PER_MIN: usize = 2;
+/// The window for [`LINK_UP_PER_MIN`].
+pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
+
+/// A NIC of a group, or one tracked without a group.
+#[derive(Clone, Debug)]
+pub struct Nic {
+    /// Name, test addresses, standby.
+    pub settings: Interface,
+    /// Kernel index while it exists.
+    pub index: Option<IfIndex>,
+    /// Recorded link state: starts up, so that a NIC found down produces a normal transition.
+    pub link: bool,
+    /// IFF_FAILED.
+    pub failed: bool,
+    /// IFF_OFFLINE.
+    pub offline: bool,
+    /// Families being probed.
+    pub instances: Vec<Instance>,
+    /// Some probe has been answered since the NIC appeared: no quiet period any more.
+    pub answered: bool,
+    /// Times of the last link-up events, newest last.
+    pub link_ups: [Option<Time>; LINK_UP_PER_MIN],
+    /// The flap message has been given in this episode.
+    pub flap_told: bool,
+    /// Taken back from offline: its addresses come home whatever FAILBACK says.
+    pub bring_home: bool,
+    /// Test addresses that mpathd installed.
+    pub installed: Vec<IfAddr>,
+    /// The missing test address has been reported in this episode.
+    pub test_address_told: bool,
+    /// Since when a configured test address has been missing.
+    pub test_address_missing: Option<Time>,
+}
+
+impl Nic {
+    /// A NIC nothing is known of yet.
+    pub fn new(settings: Interface) -> Nic {
+        Nic {
+            settings,
+            index: None,
+            link: true,
+            failed: false,
+            offline: false,
+            instances: Vec::new(),
+            answered: false,
+            link_ups: [None; LINK_UP_PER_MIN],
+            flap_told: false,
+            bring_home: false,
+            installed: Vec::new(),
+            test_address_told: false,
+            test_address_missing: None,
+        }
+    }
+
+    /// Name.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// May carry data: it exists and nothing speaks against it.
+    pub fn usable(&self) -> bool {
+        self.index.is_some() && !self.failed && !self.offline
+    }
+
+    /// Some family is probed.
+    pub fn probed(&self) -> bool {
+        !self.instances.is_empty()
+    }
+
+    /// Probes have a say in a repair: a test address is configured, or somebody has been asked at some time.
+    /// A NIC probed without test addresses that never met a neighbour is judged by its link alone.
+    pub fn judged_by_probes(&self) -> bool {
+        self.instances.iter().any(|i| i.configured || i.capable() || i.ring.sent > 0)
+    }
+
+    /// Some family has somebody to ask.
+    pub fn capable(&self) -> bool {
+        self.instances.iter().any(Instance::capable)
+    }
+
+    /// Usable, and not for want of evidence alone: a normal failover destination.
+    pub fn proven(&self) -> bool {
+        self.usable() && (self.capable() || !self.probed())
+    }
+
+    /// The instance of a family.
+    pub fn instance(&mut self, family: Family) -> Option<&mut Instance> {
+        self.instances.iter_mut().find(|i| i.family == family)
+    }
+
+    /// Records a link-up event.
+    pub fn note_link_up(&mut self, now: Time) {
+        self.link_ups.rotate_left(1);
+        if let Some(last) = self.link_ups.last_mut() {
+            *last = Some(now);
+        }
+    }
+
+    /// End of the flap damping window, while it is open: the older of the last two link-ups lies within it.
+    pub fn damped_until(&self, now: Time) -> Option<Time> {
+        self.link_ups[0].map(|t| t + FLAP_WINDOW).filter(|end| now < *end)
+    }
+
+    /// Forgets the conservative round-trip times of both families (1.9).
+    pub fn reset_rtt(&mut self) {
+        self.instances.iter_mut().for_each(|i| i.targets.reset_rtt());
+    }
+}

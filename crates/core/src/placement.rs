@@ -1,0 +1,114 @@
+//! Which NIC hosts each address and route (mpathd-behaviour.md 3.4, 3.9 to 3.15): a pure function of the
+//! group's state, applied after every input, so that every move is retried until it has succeeded.
+
+use crate::group::{Group, Move, MoveKind, NicId};
+use mpath_model::addr::Family;
+
+/// Reassigns whatever is on a NIC that cannot serve, or can go home. Returns whether anything changed.
+/// `has_family` tells whether a NIC can hold addresses of a family at all.
+pub fn place(group: &mut Group, has_family: &dyn Fn(NicId, Family) -> bool) -> bool {
+    if group.retiring {
+        return send_home(group);
+    }
+    if group.failed {
+        return false;
+    }
+    let wanted = Destinations::of(group, has_family);
+    let mut moves = Vec::new();
+    let mut changed = false;
+    for i in 0..group.addresses.len() {
+        let a = &group.addresses[i];
+        let to = wanted.host(group, a.home, a.host, a.addr.family());
+        if to != a.host {
+            note(&mut moves, group, a.host, to, a.home);
+            group.addresses[i].host = to;
+            changed = true;
+        }
+    }
+    for i in 0..group.routes.len() {
+        let r = &group.routes[i];
+        let to = wanted.host(group, r.home, r.host, r.route.family());
+        if to != r.host {
+            note(&mut moves, group, r.host, to, r.home);
+            group.routes[i].host = to;
+            changed = true;
+        }
+    }
+    for m in moves {
+        group.moves.retain(|old| old.to != m.from && *old != m);
+        group.moves.push(m);
+    }
+    changed
+}
+
+fn note(moves: &mut Vec<Move>, group: &Group, from: NicId, to: NicId, home: NicId) {
+    let kind = if to == home { MoveKind::Failback } else { MoveKind::Failover };
+    let m = Move { kind, from, to };
+    // A NIC that never existed had nothing to fail over from, but its stand-in is worth the same message.
+    if !moves.contains(&m) && (kind == MoveKind::Failover || group.nics[to].usable()) {
+        moves.push(m);
+    }
+}
+
+fn send_home(group: &mut Group) -> bool {
+    let away =
+        group.addresses.iter().any(|a| a.host != a.home) || group.routes.iter().any(|r| r.host != r.home);
+    group.addresses.iter_mut().for_each(|a| a.host = a.home);
+    group.routes.iter_mut().for_each(|r| r.host = r.home);
+    away
+}
+
+/// For each NIC that must be emptied, where its addresses of each family go: all to one NIC.
+struct Destinations(Vec<[Option<NicId>; 2]>);
+
+impl Destinations {
+    fn of(group: &Group, has_family: &dyn Fn(NicId, Family) -> bool) -> Destinations {
+        Destinations(
+            (0..group.nics.len())
+                .map(|from| Family::BOTH.map(|family| destination(group, from, family, has_family)))
+                .collect(),
+        )
+    }
+
+    /// Where an item that belongs to `home` and is on `host` should be.
+    fn host(&self, group: &Group, home: NicId, host: NicId, family: Family) -> NicId {
+        let (h, at) = (&group.nics[home], &group.nics[host]);
+        if home != host && h.usable() && !h.settings.standby && may_return(group, home, host) {
+            return home;
+        }
+        let misplaced = !at.usable() || (home == host && at.settings.standby);
+        if !misplaced {
+            return host;
+        }
+        let slot = usize::from(family == Family::Inet6);
+        self.0[host][slot].unwrap_or(host)
+    }
+}
+
+/// Failback is allowed by the settings, or was asked for by `online`, or is the only way out of a NIC
+/// that cannot serve.
+fn may_return(group: &Group, home: NicId, host: NicId) -> bool {
+    group.settings.failback || group.nics[home].bring_home || !group.nics[host].usable()
+}
+
+/// Destination for what is on `from` (3.10): an idle standby or a repaired NIC under FAILBACK=no first, else
+/// the NIC with the fewest data addresses; ties in configuration order; NICs that nothing vouches for last.
+pub fn destination(
+    group: &Group,
+    from: NicId,
+    family: Family,
+    has_family: &dyn Fn(NicId, Family) -> bool,
+) -> Option<NicId> {
+    let emptying_standby = group.nics[from].usable() && group.nics[from].settings.standby;
+    (0..group.nics.len())
+        .filter(|n| *n != from && group.nics[*n].usable() && has_family(*n, family))
+        .filter(|n| !(emptying_standby && group.nics[*n].settings.standby))
+        .min_by_key(|n| {
+            let spare = !emptying_standby && group.inactive(*n);
+            let load = group.hosted(*n).count();
+            (!group.nics[*n].proven(), !spare, if spare { 0 } else { load }, *n)
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! Should-be minus is: the ordered requests that bring the kernel to what placement wants. Everything new
+//! is made before anything old is taken away, and nothing is taken away whose successor is not there yet.
+
+use crate::group::{Group, HomedAddress, NicId};
+use crate::inventory::Inventory;
+use mpath_model::addr::Family;
+use mpath_model::kernel::{Address, KernelOp, Link, Route, ifa};
+use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
+use std::net::IpAddr;
+
+mod routes;
+
+pub use routes::{follows, same};
+
+/// Requests in order, and the addresses they put on a NIC.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Adds; to be carried out first.
+    pub make: Vec<KernelOp>,
+    /// Deletes of what has a successor already.
+    pub clean: Vec<KernelOp>,
+    /// Data addresses that are put on an interface.
+    pub placed: Vec<(IfIndex, IpAddr)>,
+    /// Adds that are needed but held back.
+    pub held: usize,
+}
+
+impl Plan {
+    /// Adds a request of the making kind; false if it is held back.
+    fn make(&mut self, op: KernelOp, hold: Hold<'_>) -> bool {
+        let held = hold(&op);
+        if held {
+            self.held += 1
+        } else {
+            self.make.push(op)
+        }
+        !held
+    }
+
+    fn clean(&mut self, op: KernelOp, hold: Hold<'_>) {
+        if !hold(&op) && !self.clean.contains(&op) {
+            self.clean.push(op);
+        }
+    }
+}
+
+/// Tells which requests must wait.
+type Hold<'a> = &'a dyn Fn(&KernelOp) -> bool;
+
+/// Compares a group with the kernel. `hold` suppresses requests that were refused a moment ago.
+pub fn plan(group: &Group, inv: &Inventory, hold: Hold<'_>) -> Plan {
+    let mut plan = Plan::default();
+    test_addresses(group, inv, &mut plan, hold);
+    data_addresses(group, inv, &mut plan, hold);
+    routes::plan(group, inv, &mut plan, hold);
+    stray_addresses(group, inv, &mut plan, hold);
+    condemned(group, inv, &mut plan, hold);
+    plan
+}
+
+/// A data address as it should look on its host: as found at home, else tagged as ours and without a prefix
+/// route of the kernel's (linux-failover.md, pitfalls 5 and 10).
+pub fn address_on_host(a: &HomedAddress, index: IfIndex) -> Address {
+    let transient = ifa::TENTATIVE | ifa::DADFAILED | ifa::SECONDARY;
+    let nodad = if a.addr.family() == Family::Inet6 && a.known { ifa::NODAD } else { 0 };
+    match &a.found {
+        Some(found) if a.host == a.home => {
+            Address { index, flags: (found.flags & !transient) | nodad, ..found.clone() }
+        }
+        found => {
+            let base = found.clone().unwrap_or_else(|| Address::plain(index, a.addr));
+            Address {
+                index,
+                label: None,
+                metric: None,
+                protocol: PROTO_MPATHD,
+                flags: (base.flags & !transient) | ifa::NOPREFIXROUTE | nodad,
+                ..base
+            }
+        }
+    }
+}
+
+/// Whether the address brings no prefix route of its own, so that mpathd provides one.
+fn needs_prefix_route(a: &HomedAddress) -> bool {
+    !a.addr.is_host() && (a.host != a.home || a.found.is_none())
+}
+
+fn link<'a>(group: &Group, inv: &'a Inventory, nic: NicId) -> Option<&'a Link> {
+    group.nics[nic].index.and_then(|i| inv.links.get(&i))
+}
+
+/// IPv6 addresses cannot be put on a NIC that is administratively down.
+fn accepts(link: &Link, family: Family) -> bool {
+    link.up || family == Family::Inet
+}
+
+fn data_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
+    for a in group.addresses.iter().filter(|a| a.missing.is_none()) {
+        let Some(link) = link(group, inv, a.host) else {
+            continue;
+        };
+        if inv.addresses.contains_key(&(link.index, a.addr)) || !accepts(link, a.addr.family()) {
+            continue;
+        }
+        let op = KernelOp::AddAddress(address_on_host(a, link.index));
+        if plan.make(op, hold) {
+            plan.placed.push((link.index, a.addr.address));
+        }
+    }
+}
+
+/// Copies of a data address on other members go once the address is on its host. Last added first: the
+/// kernel's cost of deleting in adding order is quadratic (linux-failover.md, numbers).
+fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
+    for a in group.addresses.iter().rev() {
+        let Some(host) = group.nics[a.host].index else {
+            continue;
+        };
+        if !inv.addresses.contains_key(&(host, a.addr)) {
+            continue;
+        }
+        for nic in group.nics.iter().filter_map(|n| n.index).filter(|i| *i != host) {
+            for copy in inv.on(nic).filter(|c| c.addr.address == a.addr.address) {
+                let op = KernelOp::DelAddress { index: nic, addr: copy.addr };
+                plan.clean(op, hold);
+            }
+        }
+    }
+}
+
+/// What mpathd installed and is not configured any more goes.
+fn condemned(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
+    for index in group.nics.iter().filter_map(|n| n.index) {
+        for a in inv.on(index).filter(|a| group.condemned.contains(&a.addr) && a.protocol == PROTO_MPATHD) {
+            plan.clean(KernelOp::DelAddress { index, addr: a.addr }, hold);
+        }
+    }
+}
+
+/// A test address as mpathd installs it. Scope link keeps IPv4 from choosing it as source for the world
+/// (linux-failover.md, pitfall 18).
+pub fn test_address(index: IfIndex, addr: IfAddr) -> Address {
+    let mut a = Address { protocol: PROTO_MPATHD, ..Address::plain(index, addr) };
+    if addr.family() == Family::Inet {
+        a.scope = 253;
+        a.flags |= ifa::NOPREFIXROUTE;
+    }
+    a
+}
+
+fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
+    for (id, nic) in group.nics.iter().enumerate() {
+        let Some(link) = link(group, inv, id) else {
+            continue;
+        };
+        let wanted: Vec<IfAddr> = if nic.offline || group.retiring { Vec::new() } else { configured(nic) };
+        for addr in &wanted {
+            let free = !inv.is_own(&addr.address) || mpath_model::addr::is_link_local6(&addr.address);
+            let there = inv.on(link.index).any(|a| a.addr.address == addr.address);
+            let op = KernelOp::AddAddress(test_address(link.index, *addr));
+            if free && !there && accepts(link, addr.family()) {
+                plan.make(op, hold);
+            }
+        }
+        // Taking the last address off a NIC takes its routes too: data goes first.
+        let busy = group.hosted(id).next().is_some() || has_data_copy(group, inv, link.index);
+        let surplus = if nic.offline && !busy { configured(nic) } else { Vec::new() };
+        let surplus =
+            surplus.iter().chain(nic.installed.iter().filter(|i| !nic.offline && !wanted.contains(i)));
+        for addr in surplus {
+            let op = KernelOp::DelAddress { index: link.index, addr: *addr };
+            if inv.addresses.contains_key(&(link.index, *addr)) {
+                plan.clean(op, hold);
+            }
+        }
+    }
+}
+
+fn has_data_copy(group: &Group, inv: &Inventory, index: IfIndex) -> bool {
+    group.addresses.iter().any(|a| inv.on(index).any(|c| c.addr.address == a.addr.address))
+}
+
+/// The test addresses written out in the configuration of a NIC.
+pub fn configured(nic: &crate::nic::Nic) -> Vec<IfAddr> {
+    nic.settings
+        .test_addresses
+        .iter()
+        .filter_map(|t| match t {
+            mpath_model::settings::TestAddress::Address(a) => Some(*a),
+            mpath_model::settings::TestAddress::LinkLocal => None,
+        })
+        .collect()
+}
+
+/// What a request is about, for messages: `RTM_NEWADDR 192.0.2.10/24 on eth1`.
+pub fn describe(op: &KernelOp, name: &dyn Fn(IfIndex) -> String) -> String {
+    let via = |r: &Route| r.hops.iter().map(|h| name(h.index)).collect::<Vec<_>>().join(",");
+    match op {
+        KernelOp::AddAddress(a) => format!("RTM_NEWADDR {} on {}", a.addr, name(a.index)),
+        KernelOp::DelAddress { index, addr } => format!("RTM_DELADDR {addr} on {}", name(*index)),
+        KernelOp::AddRoute(r, _) => format!("RTM_NEWROUTE {} dev {} metric {}", r.dst, via(r), r.metric),
+        KernelOp::DelRoute(r) => format!("RTM_DELROUTE {} dev {} metric {}", r.dst, via(r), r.metric),
+        KernelOp::FlushNeighbours(i) => format!("RTM_DELNEIGH on {}", name(*i)),
+        KernelOp::Announce { index, address, .. } => format!("announcing {address} on {}", name(*index)),
+        KernelOp::Solicit { index, target, .. } => format!("soliciting {target} on {}", name(*index)),
+        KernelOp::SetSysctl { interface, key, value } => {
+            format!("{}/conf/{interface}/{} = {value}", key.path().0, key.path().1)
+        }
+    }
+}

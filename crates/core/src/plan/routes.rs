@@ -1,0 +1,205 @@
+//! Routes of a group: the prefix routes that mpathd owns, and the routes of others that follow their NIC
+//! (linux-failover.md, pitfalls 5 to 9).
+//!
+//! For each network P of the managed addresses: every NIC that has one of them gets `P dev NIC` at a metric
+//! of its own from 7700 up, so that lookups bound to the NIC work; the NIC that hosts the first data address
+//! of P gets `P dev NIC src ADDRESS` at the best metric.
+
+use super::{Hold, Plan, configured, link, needs_prefix_route};
+use crate::group::{Group, HomedRoute, NicId};
+use crate::inventory::Inventory;
+use mpath_model::addr::{Family, is_link_local6};
+use mpath_model::kernel::{KernelOp, Placing, Route};
+use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
+use std::net::IpAddr;
+
+/// Metric of the worst prefix routes; the NIC's position in the group is added.
+const LAST_METRIC: u32 = 7700;
+/// Metric of the best IPv6 prefix route: the kernel's own have 256. IPv4's have 0, which cannot be beaten,
+/// but a route can be put in front of its equals.
+const BEST_METRIC6: u32 = 128;
+/// Protocols that no routing daemon and no kernel mechanism uses start here: those of routing daemons are
+/// never touched (contract: 186 to 192, and babel 42, openr 99, zebra 11, bird 12).
+const ROUTING_DAEMONS: [u8; 11] = [186, 187, 188, 189, 190, 191, 192, 11, 12, 42, 99];
+
+/// Whether a route found on a member follows that member: an ordinary unicast route through it alone, put
+/// there by an administrator or a network manager.
+pub fn follows(r: &Route, index: IfIndex) -> bool {
+    let ordinary = r.kind == 1 && r.nexthop_id.is_none() && r.expires.is_none() && r.table != 255;
+    let single = r.hops.len() == 1 && r.hops[0].index == index;
+    // 1 redirect, 2 kernel, 9 router advertisement.
+    let stays = [1, 2, 9, PROTO_MPATHD].contains(&r.protocol) || ROUTING_DAEMONS.contains(&r.protocol);
+    let local = is_link_local6(&r.dst.address) || r.dst.address.is_multicast();
+    ordinary && single && !stays && !local
+}
+
+/// A route that is on loan to another NIC.
+fn moved(group: &Group, inv: &Inventory, r: &HomedRoute, index: IfIndex) -> Route {
+    let mut route = r.route.clone();
+    route.protocol = PROTO_MPATHD;
+    let hop = &mut route.hops[0];
+    hop.index = index;
+    if let Some(gateway) = hop.gateway {
+        hop.onlink |= !reachable(group, inv, r.host, index, &gateway);
+    }
+    if route.family() == Family::Inet {
+        let data = |a: &IpAddr| group.addresses.iter().any(|d| d.addr.address == *a);
+        route.prefsrc = route.prefsrc.filter(data).or_else(|| source(group, r.host, &route));
+    }
+    route
+}
+
+/// The data address that unbound traffic over a moved route shall carry: one in the gateway's network.
+fn source(group: &Group, host: NicId, route: &Route) -> Option<IpAddr> {
+    let gateway = route.hops[0].gateway;
+    let fits = |a: &IfAddr| gateway.is_some_and(|g| a.contains(&g));
+    let family = |a: &&IfAddr| a.family() == Family::Inet;
+    let hosted: Vec<&IfAddr> = group.hosted(host).map(|a| &a.addr).filter(family).collect();
+    hosted.iter().find(|a| fits(a)).or(hosted.first()).map(|a| a.address)
+}
+
+fn reachable(group: &Group, inv: &Inventory, host: NicId, index: IfIndex, gateway: &IpAddr) -> bool {
+    is_link_local6(gateway)
+        || group.hosted(host).any(|a| a.addr.contains(gateway))
+        || configured(&group.nics[host]).iter().any(|a| a.contains(gateway))
+        || inv.on(index).any(|a| a.addr.contains(gateway))
+        || inv.routes().any(|r| r.uses(index) && r.hops[0].gateway.is_none() && r.dst.contains(gateway))
+}
+
+/// Adds what is missing, takes away what is superfluous.
+pub(super) fn plan(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
+    let mut wanted = prefix_routes(group, inv);
+    let mut missing_at_home = Vec::new();
+    for r in group.routes.iter().filter(|r| r.missing.is_none()) {
+        let Some(l) = link(group, inv, r.host).filter(|l| l.up) else {
+            continue;
+        };
+        if r.host != r.home {
+            wanted.push(moved(group, inv, r, l.index));
+        } else {
+            let mut route = r.route.clone();
+            route.hops[0].index = l.index;
+            if group.nics[r.home].usable() && !inv.routes().any(|x| same(x, &route)) {
+                missing_at_home.push(route);
+            }
+        }
+    }
+    let missing: Vec<Route> = wanted.iter().filter(|w| !inv.routes().any(|r| same(r, w))).cloned().collect();
+    // Networks before gateways: a gateway must be reachable when its route comes.
+    let mut adds: Vec<&Route> = missing.iter().chain(&missing_at_home).collect();
+    adds.sort_by_key(|r| r.hops[0].gateway.is_some());
+    for r in &adds {
+        let op = KernelOp::AddRoute((*r).clone(), placing(group, inv, r));
+        plan.make(op, hold);
+    }
+    surplus(group, inv, &wanted, &adds, plan, hold);
+}
+
+/// Our own routes that are not wanted any more, and found routes whose copy is in force, go as soon as nothing is
+/// missing for their destination.
+fn surplus(
+    group: &Group,
+    inv: &Inventory,
+    wanted: &[Route],
+    adds: &[&Route],
+    plan: &mut Plan,
+    hold: Hold<'_>,
+) {
+    let member = |r: &Route| r.hops.iter().any(|h| group.nic_at(h.index).is_some());
+    let awaited = |r: &Route| adds.iter().any(|a| a.dst == r.dst && a.table == r.table);
+    for r in inv.routes().filter(|r| member(r) && !awaited(r)) {
+        let ours = r.protocol == PROTO_MPATHD && !wanted.iter().any(|w| same(w, r));
+        let lent = group.routes.iter().any(|h| {
+            let home = group.nics[h.home].index;
+            h.host != h.home && link(group, inv, h.host).is_some() && home.is_some_and(|i| at_home(r, h, i))
+        });
+        let op = KernelOp::DelRoute(r.clone());
+        if ours || lent {
+            plan.clean(op, hold);
+        }
+    }
+}
+
+fn at_home(r: &Route, h: &HomedRoute, index: IfIndex) -> bool {
+    let mut route = h.route.clone();
+    route.hops[0].index = index;
+    same(r, &route)
+}
+
+/// IPv4 routes go in front of their equals. IPv6 has no order among equals: there the route replaces them, if
+/// they all lead through members.
+fn placing(group: &Group, inv: &Inventory, r: &Route) -> Placing {
+    let equal = |o: &&Route| o.dst == r.dst && o.table == r.table && o.metric == r.metric;
+    let members = |o: &Route| o.hops.iter().all(|h| group.nic_at(h.index).is_some());
+    if r.family() == Family::Inet6 && inv.routes().filter(equal).all(members) {
+        Placing::Replace
+    } else {
+        Placing::Before
+    }
+}
+
+/// Whether two routes are the same for our purposes.
+pub fn same(a: &Route, b: &Route) -> bool {
+    let hops = |r: &Route| r.hops.iter().map(|h| (h.index, h.gateway)).collect::<Vec<_>>();
+    let head = |r: &Route| (r.dst, r.table, r.tos, r.metric, r.protocol);
+    let source = a.family() == Family::Inet6 || a.prefsrc == b.prefsrc;
+    head(a) == head(b) && hops(a) == hops(b) && source
+}
+
+/// The prefix routes that should exist for the managed addresses of the group.
+fn prefix_routes(group: &Group, inv: &Inventory) -> Vec<Route> {
+    if group.retiring {
+        return Vec::new();
+    }
+    let mut routes = Vec::new();
+    for (id, nic) in group.nics.iter().enumerate() {
+        let Some(l) = link(group, inv, id).filter(|l| l.up) else {
+            continue;
+        };
+        let data = group.hosted(id).filter(|a| needs_prefix_route(a)).map(|a| a.addr);
+        let tests = configured(nic).into_iter().filter(|t| !nic.offline && nic.installed.contains(t));
+        let mut done: Vec<IfAddr> = Vec::new();
+        for addr in data.chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
+            if !done.contains(&addr.network())
+                && inv.addresses.contains_key(&(l.index, addr)) | hosted(group, id, &addr)
+            {
+                done.push(addr.network());
+                routes.push(prefix_route(addr, l.index, LAST_METRIC + id as u32));
+            }
+        }
+    }
+    for network in networks(group) {
+        if let Some((addr, index)) = best_host(group, inv, &network) {
+            let metric = if addr.family() == Family::Inet { 0 } else { BEST_METRIC6 };
+            routes.push(prefix_route(addr, index, metric));
+        }
+    }
+    routes
+}
+
+fn hosted(group: &Group, nic: NicId, addr: &IfAddr) -> bool {
+    group.hosted(nic).any(|a| a.addr == *addr)
+}
+
+fn networks(group: &Group) -> Vec<IfAddr> {
+    let mut nets: Vec<IfAddr> =
+        group.addresses.iter().filter(|a| needs_prefix_route(a)).map(|a| a.addr.network()).collect();
+    nets.sort();
+    nets.dedup();
+    nets
+}
+
+/// The NIC that hosts the first data address of the network, a usable one first.
+fn best_host(group: &Group, inv: &Inventory, network: &IfAddr) -> Option<(IfAddr, IfIndex)> {
+    let inside = |a: &&crate::group::HomedAddress| needs_prefix_route(a) && a.addr.network() == *network;
+    let mut hosts: Vec<_> = group.addresses.iter().filter(inside).collect();
+    hosts.sort_by_key(|a| !group.nics[a.host].usable());
+    hosts.iter().find_map(|a| link(group, inv, a.host).filter(|l| l.up).map(|l| (a.addr, l.index)))
+}
+
+fn prefix_route(addr: IfAddr, index: IfIndex, metric: u32) -> Route {
+    let mut route = Route::onlink(addr.network(), index, metric, PROTO_MPATHD);
+    // IPv6 refuses a preferred source that is still tentative, and chooses well by itself (RFC 6724).
+    route.prefsrc = (addr.family() == Family::Inet).then_some(addr.address);
+    route
+}

@@ -1,0 +1,294 @@
+//! One instance: a family of a NIC being probed. It decides what to send and judges what comes back; the
+//! verdict over NICs and groups is made elsewhere (`verdict`).
+
+use super::ring::{Fate, Probe, Ring, deadline};
+use super::rtt::Rtt;
+use super::schedule::{Missed, Schedule};
+use super::targets::Targets;
+use crate::rng::Rng;
+use mpath_model::Time;
+use mpath_model::addr::Family;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Where an instance's probes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// ICMP or ICMPv6 echo from this address.
+    Echo(IpAddr),
+    /// ARP requests, from a data address living on the NIC or from 0.0.0.0.
+    Arp,
+}
+
+/// While nothing has ever answered on a NIC, losses are not believed for this long (spanning tree).
+pub const QUIET_PERIOD: Duration = Duration::from_secs(40);
+
+/// Discovery without success slows down to this.
+const DISCOVERY_MAX: Duration = Duration::from_secs(30);
+
+/// A family of a NIC being probed.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Family.
+    pub family: Family,
+    /// Where probes come from.
+    pub source: Source,
+    /// Whether `source` is a configured test address.
+    pub configured: bool,
+    /// Who is asked.
+    pub targets: Targets,
+    /// What was asked.
+    pub ring: Ring,
+    /// When.
+    pub schedule: Schedule,
+    /// End of the quiet period, while it lasts.
+    pub quiet_until: Option<Time>,
+    /// Sequence number of the next unicast probe.
+    pub next_seq: u16,
+    /// A suspicious RTT sample held back (mpathd-behaviour.md 1.9).
+    deferred: Option<Duration>,
+    /// Discovery: earliest time of the next multicast, and the pause after it.
+    discovery: (Time, Duration),
+    /// Probes never sent, and on how many occasions.
+    pub missed: (u64, u64),
+    /// Answers refused.
+    pub refused: u64,
+    /// The last probe could not be sent: errno, until one is answered.
+    pub send_error: Option<i32>,
+    /// The RTT-only probe under way: target, nonce, time.
+    rtt_probe: Option<(IpAddr, u64, Time)>,
+    /// Nonces of the last two discovery probes: answers may be slow.
+    discovery_nonces: [u64; 2],
+}
+
+/// What a due instance found before any verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Probes never sent because nobody was there.
+    pub missed: Missed,
+    /// A failure detection probe is due (else only an RTT probe, or discovery).
+    pub detection: bool,
+    /// The newest decided probe was answered; none when nothing is decided.
+    pub newest_answered: Option<bool>,
+}
+
+/// Why an answer counts or does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It belongs to this probe; the sample is usable for the RTT unless none.
+    Accepted {
+        /// Round-trip time.
+        rtt: Option<Duration>,
+    },
+    /// Refused, with what mpathd-behaviour.md 1.8 logs.
+    Refused(Refusal),
+}
+
+/// Reasons to refuse an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Sequence number not among the last 52.
+    OutOfWindow,
+    /// From somebody else, or with a nonce nobody could have seen.
+    Fake,
+    /// Answered already.
+    Duplicate,
+}
+
+impl Instance {
+    /// A new instance, starting somewhere in the first interval.
+    pub fn new(
+        family: Family,
+        source: Source,
+        configured: bool,
+        now: Time,
+        interval: Duration,
+        rng: &mut Rng,
+    ) -> Instance {
+        Instance {
+            family,
+            source,
+            configured,
+            targets: Targets::default(),
+            ring: Ring::default(),
+            schedule: Schedule::start(now, interval, rng),
+            quiet_until: Some(now + QUIET_PERIOD),
+            next_seq: 1,
+            deferred: None,
+            discovery: (now, Duration::ZERO),
+            missed: (0, 0),
+            refused: 0,
+            send_error: None,
+            rtt_probe: None,
+            discovery_nonces: [0; 2],
+        }
+    }
+
+    /// Link came up, or the source changed: start again somewhere in the first interval.
+    pub fn restart(&mut self, now: Time, interval: Duration, rng: &mut Rng) {
+        self.schedule = Schedule::start(now, interval, rng);
+        self.discovery = (now, Duration::ZERO);
+    }
+
+    /// Whether there is somebody to ask.
+    pub fn capable(&self) -> bool {
+        self.targets.active().next().is_some()
+    }
+
+    /// Steps 5 to 11 of a tick: moves the schedule on and decides the two newest probes.
+    pub fn advance(&mut self, now: Time, requested: Duration, interval: Duration, rng: &mut Rng) -> Due {
+        let missed = self.schedule.advance(now, requested, rng);
+        if missed > 0 {
+            self.missed.0 += missed;
+            self.missed.1 += 1;
+        }
+        if self.targets.pick(now).is_none() {
+            self.schedule.fd_base = self.schedule.base;
+            return Due { missed, detection: false, newest_answered: None };
+        }
+        if interval != requested && self.schedule.next < self.schedule.fd_base {
+            return Due { missed, detection: false, newest_answered: None };
+        }
+        self.schedule.advance_detection(now, requested, interval);
+        self.ring.review(now);
+        Due { missed, detection: true, newest_answered: self.ring.newest_decided() }
+    }
+
+    /// Whether losses are not to be believed yet.
+    pub fn quiet(&self, now: Time) -> bool {
+        self.quiet_until.is_some_and(|until| now < until)
+    }
+
+    /// The answers of somebody end the quiet period for good.
+    pub fn end_quiet(&mut self) {
+        self.quiet_until = None;
+    }
+
+    /// Records a unicast probe to `target`, whether or not it could leave: a NIC that cannot send must fail.
+    pub fn record(&mut self, target: IpAddr, nonce: u64, now: Time, interval: Duration) -> u16 {
+        let seq = self.next_seq;
+        let crtt = self.targets.get_mut(&target).and_then(|t| t.rtt.conservative());
+        let deadline = deadline(now, crtt, interval);
+        self.ring.push(Probe {
+            seq,
+            nonce,
+            target: Some(target),
+            sent: now,
+            deadline,
+            fate: Fate::Outstanding,
+        });
+        self.next_seq = self.next_seq.wrapping_add(1);
+        self.targets.moved_on(&target);
+        seq
+    }
+
+    /// Notes an RTT-only probe: it carries the next sequence number and is not recorded in the ring.
+    pub fn record_rtt(&mut self, target: IpAddr, nonce: u64, now: Time) -> u16 {
+        self.rtt_probe = Some((target, nonce, now));
+        self.next_seq
+    }
+
+    /// The sample of an answer to the RTT-only probe under way.
+    pub fn judge_rtt(&mut self, from: IpAddr, nonce: u64, at: Time) -> Option<Duration> {
+        let (target, expected, sent) = self.rtt_probe?;
+        if (target, expected) != (from, nonce) || at < sent {
+            self.refused += 1;
+            return None;
+        }
+        self.rtt_probe = None;
+        Some(at - sent)
+    }
+
+    /// Notes a discovery probe.
+    pub fn record_discovery(&mut self, nonce: u64) -> u16 {
+        self.discovery_nonces = [nonce, self.discovery_nonces[0]];
+        self.next_seq
+    }
+
+    /// Whether an answer belongs to one of the last two discovery probes.
+    pub fn expects_discovery(&mut self, nonce: u64) -> bool {
+        let known = nonce != 0 && self.discovery_nonces.contains(&nonce);
+        self.refused += u64::from(!known);
+        known
+    }
+
+    /// Whether a discovery probe may go out now; each one without success doubles the pause, up to 30 s.
+    pub fn discover(&mut self, now: Time, interval: Duration) -> bool {
+        let (at, pause) = self.discovery;
+        if now < at {
+            return false;
+        }
+        let pause = (pause * 2).clamp(interval.min(DISCOVERY_MAX), DISCOVERY_MAX);
+        self.discovery = (now + (pause - interval / 2), pause);
+        true
+    }
+
+    /// Something changed (routes, link, a new neighbour): discovery starts over at full speed.
+    pub fn discover_anew(&mut self, now: Time) {
+        self.discovery = (now, Duration::ZERO);
+    }
+
+    /// Judges an echo reply that carries `seq` and `nonce` (1.8, steps 1 to 5).
+    pub fn judge_echo(&mut self, from: IpAddr, seq: u16, nonce: u64, at: Time) -> Answer {
+        let Some(p) = self.ring.find(seq) else {
+            return self.refuse(Refusal::OutOfWindow);
+        };
+        let genuine = p.target == Some(from) && p.nonce == nonce;
+        let (fate, sent) = (p.fate, p.sent);
+        match fate {
+            _ if !genuine => self.refuse(Refusal::Fake),
+            Fate::Acked(_) => self.refuse(Refusal::Duplicate),
+            _ => self.accept(seq, sent, at),
+        }
+    }
+
+    /// Judges an ARP reply, which names no probe: it answers the newest open one to its sender.
+    pub fn judge_arp(&mut self, from: IpAddr, at: Time) -> Answer {
+        match self.ring.newest_open(&from).map(|p| (p.seq, p.sent)) {
+            Some((seq, sent)) => self.accept(seq, sent, at),
+            None => self.refuse(Refusal::Duplicate),
+        }
+    }
+
+    fn refuse(&mut self, why: Refusal) -> Answer {
+        self.refused += 1;
+        Answer::Refused(why)
+    }
+
+    fn accept(&mut self, seq: u16, sent: Time, at: Time) -> Answer {
+        let overtaken = self.ring.overtaken(seq);
+        self.ring.ack(seq, at);
+        self.end_quiet();
+        Answer::Accepted { rtt: (!overtaken && at >= sent).then(|| at - sent) }
+    }
+
+    /// Feeds an accepted sample, holding one suspicious sample back (1.9). Returns the target's RTT after it.
+    pub fn feed(&mut self, target: IpAddr, sample: Duration, interval: Duration) -> Option<Rtt> {
+        let deferred = self.deferred.take();
+        let t = self.targets.get_mut(&target)?;
+        if t.rtt.with(sample) > interval {
+            match deferred {
+                None => {
+                    self.deferred = Some(sample);
+                    return Some(t.rtt);
+                }
+                Some(earlier) => t.rtt.add(earlier),
+            }
+        }
+        t.rtt.add(sample);
+        Some(t.rtt)
+    }
+
+    /// Deletes targets from the ring after they left the list.
+    pub fn forget(&mut self, gone: &[IpAddr], now: Time) {
+        for a in gone {
+            self.ring.forget_target(a, now);
+        }
+        if self.targets.is_empty() {
+            self.ring.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+use super::*;
+
+const I: Duration = Duration::from_millis(100);
+
+fn ip(n: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, n])
+}
+
+fn instance() -> Instance {
+    let mut i = Instance::new(Family::Inet, Source::Echo(ip(11)), true, Time(0), I, &mut Rng::new(1));
+    i.targets.set_routers(&[ip(1), ip(2)]);
+    i
+}
+
+#[test]
+fn only_the_genuine_answer_counts_and_only_once() {
+    let mut i = instance();
+    let target = i.targets.pick(Time(0)).unwrap();
+    let other = if target == ip(1) { ip(2) } else { ip(1) };
+    let seq = i.record(target, 42, Time(0), I);
+    let at = Time(1_000_000);
+    assert_eq!(i.judge_echo(target, seq.wrapping_add(1), 42, at), Answer::Refused(Refusal::OutOfWindow));
+    assert_eq!(i.judge_echo(other, seq, 42, at), Answer::Refused(Refusal::Fake));
+    assert_eq!(i.judge_echo(target, seq, 43, at), Answer::Refused(Refusal::Fake));
+    assert!(i.quiet(at), "nothing has answered yet");
+    let rtt = Some(Duration::from_millis(1));
+    assert_eq!(i.judge_echo(target, seq, 42, at), Answer::Accepted { rtt });
+    assert!(!i.quiet(at));
+    assert_eq!(i.judge_echo(target, seq, 42, at), Answer::Refused(Refusal::Duplicate));
+    assert_eq!(i.refused, 4);
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let mut i = instance();
+    i.next_seq = u16::MAX;
+    let a = i.record(ip(1), 1, Time(0), I);
+    let b = i.record(ip(1), 2, Time(1), I);
+    assert_eq!((a, b), (u16::MAX, 0));
+    assert!(matches!(i.judge_echo(ip(1), u16::MAX, 1, Time(5)), Answer::Accepted { .. }));
+    assert!(matches!(i.judge_echo(ip(1), 0, 2, Time(5)), Answer::Accepted { .. }));
+}
+
+#[test]
+fn one_suspicious_sample_is_held_back_two_are_believed() {
+    let mut i = instance();
+    let ms = Duration::from_millis;
+    for _ in 0..3 {
+        i.feed(ip(1), ms(1), I);
+    }
+    let held = i.feed(ip(1), ms(500), I).unwrap();
+    assert!(held.conservative().unwrap() < I);
+    i.feed(ip(1), ms(1), I);
+    let held = i.feed(ip(1), ms(500), I).unwrap();
+    assert!(held.conservative().unwrap() < I, "slow, fast, slow is no trend");
+    assert!(i.feed(ip(1), ms(500), I).unwrap().conservative().unwrap() > I);
+}
+
+#[test]
+fn discovery_backs_off_and_starts_over() {
+    let mut i = instance();
+    let mut now = Time(0);
+    let mut sent = 0;
+    while now < Time(0) + Duration::from_secs(600) {
+        sent += usize::from(i.discover(now, I));
+        now = now + I;
+    }
+    assert!((20..40).contains(&sent), "{sent} multicasts in ten minutes");
+    i.discover_anew(now);
+    assert!(i.discover(now, I));
+}

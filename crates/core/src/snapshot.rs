@@ -1,0 +1,123 @@
+//! The engine's picture as `mpathctl status` shows it.
+
+use crate::adopt;
+use crate::group::{Group, NicId};
+use crate::inventory::Inventory;
+use crate::nic::Nic;
+use crate::probe::instance::{Instance, Source};
+use mpath_model::status::{self, *};
+
+/// The whole picture.
+pub fn snapshot(version: &str, groups: &[Group], inv: &Inventory) -> Status {
+    let named = groups.iter().filter(|g| !g.anonymous && !g.retiring);
+    let ungrouped = groups.iter().filter(|g| g.anonymous);
+    Status {
+        version: version.to_string(),
+        unsaved: false,
+        frozen: false,
+        groups: named.map(|g| group(g, inv)).collect(),
+        ungrouped: ungrouped.map(|g| interface(g, 0, inv)).collect(),
+        laggs: Vec::new(),
+        carps: Vec::new(),
+    }
+}
+
+fn group(g: &Group, inv: &Inventory) -> status::Group {
+    status::Group {
+        name: g.settings.name.clone(),
+        state: g.state(),
+        failure_detection_time_ms: g.detection.current().as_millis() as u64,
+        requested_failure_detection_time_ms: g.detection.requested().as_millis() as u64,
+        failback: g.settings.failback,
+        interfaces: (0..g.nics.len()).map(|n| interface(g, n, inv)).collect(),
+        addresses: g.addresses.iter().map(|a| address(g, a, inv)).collect(),
+    }
+}
+
+fn address(g: &Group, a: &crate::group::HomedAddress, inv: &Inventory) -> DataAddress {
+    let on = |n: &&Nic| n.index.is_some_and(|i| inv.addresses.contains_key(&(i, a.addr)));
+    let host = Some(&g.nics[a.host]).filter(on).or_else(|| g.nics.iter().find(on));
+    let up = host.is_some_and(|n| state(n) == InterfaceState::Ok);
+    DataAddress {
+        address: a.addr,
+        home: g.nics[a.home].name().to_string(),
+        interface: host.map(|n| n.name().to_string()),
+        state: if up { AddressState::Up } else { AddressState::Down },
+        adopted: !a.declared,
+    }
+}
+
+fn state(n: &Nic) -> InterfaceState {
+    match n {
+        n if n.index.is_none() => InterfaceState::Unknown,
+        n if n.offline => InterfaceState::Offline,
+        n if n.failed => InterfaceState::Failed,
+        _ => InterfaceState::Ok,
+    }
+}
+
+fn interface(g: &Group, n: NicId, inv: &Inventory) -> Interface {
+    let nic = &g.nics[n];
+    let instances: Vec<status::Instance> = nic.instances.iter().map(instance).collect();
+    let first = instances.first();
+    Interface {
+        name: nic.name().to_string(),
+        state: state(nic),
+        active: nic.usable() && !g.inactive(n),
+        standby: nic.settings.standby,
+        link: match nic.index.and_then(|i| inv.links.get(&i)) {
+            None => LinkState::Unknown,
+            Some(l) if l.running => LinkState::Up,
+            Some(_) => LinkState::Down,
+        },
+        probe: probe_state(nic),
+        mode: first.map_or(TargetMode::Disabled, |i| i.mode),
+        test_addresses: instances.iter().filter_map(|i| i.test_address).collect(),
+        targets: first.map(|i| i.targets.clone()).unwrap_or_default(),
+        addresses: g
+            .addresses
+            .iter()
+            .filter(|a| nic.index.is_some_and(|i| inv.addresses.contains_key(&(i, a.addr))))
+            .map(|a| a.addr)
+            .collect(),
+        unmanaged: unmanaged(g, nic, inv),
+        instances,
+    }
+}
+
+fn probe_state(nic: &Nic) -> ProbeState {
+    if !nic.probed() {
+        ProbeState::Disabled
+    } else if !nic.capable() {
+        ProbeState::Unknown
+    } else if nic.failed {
+        ProbeState::Failed
+    } else {
+        ProbeState::Ok
+    }
+}
+
+fn instance(i: &Instance) -> status::Instance {
+    let (method, source) = match i.source {
+        Source::Echo(a) => (Method::Icmp, Some(a)),
+        Source::Arp => (Method::Arp, None),
+    };
+    status::Instance {
+        family: i.family,
+        methods: vec![method],
+        mode: if i.targets.are_routers() { TargetMode::Routes } else { TargetMode::Multicast },
+        test_address: source,
+        targets: i.targets.active().map(|t| t.address).collect(),
+    }
+}
+
+fn unmanaged(g: &Group, nic: &Nic, inv: &Inventory) -> Vec<Unmanaged> {
+    let Some(index) = nic.index else { return Vec::new() };
+    let known = |a: &mpath_model::Address| g.addresses.iter().any(|d| d.addr.address == a.addr.address);
+    inv.on(index)
+        .filter(|a| !known(a) && !mpath_model::addr::is_link_local6(&a.addr.address))
+        .filter_map(|a| adopt::judge(&g.settings, a).err().map(|r| (a.addr, r)))
+        .filter(|(_, reason)| *reason != "test address")
+        .map(|(address, reason)| Unmanaged { address, reason: reason.to_string() })
+        .collect()
+}
