@@ -74,7 +74,7 @@ impl ArpListener {
         self.fd.as_raw_fd()
     }
 
-    /// Takes what is there, at most [`BURST`] packets. Whether more may be waiting.
+    /// Takes what is there, up to a bound of 256 packets. Whether more may be waiting.
     pub fn receive(&self, out: &mut Vec<Heard>) -> bool {
         drain(|| self.receive_one().map(|heard| out.extend(heard)))
     }

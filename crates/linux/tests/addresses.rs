@@ -5,8 +5,8 @@ mod common;
 
 use common::{Net, isolated, plain};
 use mpath_linux::netlink::create::{self, End};
-use mpath_model::kernel::{Address, KernelOp, Sysctl, ifa};
-use mpath_model::{PROTO_MPATHD, kernel};
+use mpath_model::kernel::{Address, KernelOp, Placing, Sysctl, ifa};
+use mpath_model::{PROTO_MPATHD, Route, kernel};
 
 #[test]
 fn dump_shows_links() {
@@ -150,6 +150,11 @@ fn a_batch_has_an_errno_for_each_request() {
         ]);
         let absent = libc::EADDRNOTAVAIL;
         assert_eq!(errors, [0, absent, 0, absent, libc::ENODEV, 0, 0, 0]);
+        let route = Route::onlink("203.0.113.0/24".parse().unwrap(), e0, 0, PROTO_MPATHD);
+        let add = KernelOp::AddRoute(route.clone(), Placing::Before);
+        let del = KernelOp::DelRoute(route);
+        let errors = net.kernel.apply(&[add.clone(), add, del.clone(), del]);
+        assert_eq!(errors, [0, libc::EEXIST, 0, libc::ESRCH]);
         // Many more than fit one piece, a refusal in each hundred.
         let mut ops = Vec::new();
         for n in 0..1000u32 {

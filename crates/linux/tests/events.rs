@@ -66,6 +66,20 @@ fn every_kind_of_change_arrives() {
 }
 
 #[test]
+fn asking_for_a_link_shows_the_live_carrier() {
+    isolated("asking_for_a_link_shows_the_live_carrier", || {
+        let mut net = Net::new();
+        // The second cut follows link events at once, so its own event is held back for up to a second.
+        for _ in 0..2 {
+            create::set_admin_state(&mut net.peer_socket, net.p0, false).unwrap();
+            assert!(!net.kernel.link(net.e0).unwrap().unwrap().running);
+            create::set_admin_state(&mut net.peer_socket, net.p0, true).unwrap();
+            wait_for("carrier", || net.kernel.link(net.e0).unwrap().filter(|l| l.running));
+        }
+    });
+}
+
+#[test]
 fn leaving_a_bridge_is_not_a_lost_link() {
     isolated("leaving_a_bridge_is_not_a_lost_link", || {
         let mut net = Net::new();

@@ -163,6 +163,28 @@ fn replace_takes_the_place_of_an_ipv6_route_and_says_so() {
 }
 
 #[test]
+fn an_ipv6_route_that_grows_is_told_of_as_a_whole() {
+    isolated("an_ipv6_route_that_grows_is_told_of_as_a_whole", || {
+        let mut net = Net::new();
+        prepare(&mut net);
+        let one = hop(net.e0, "2001:db8::1");
+        let other = hop(net.e1, "2001:db8:1::1");
+        let route = |hops: &[&Hop]| via("::/0", 300, hops.iter().copied().cloned().collect());
+        net.apply(KernelOp::AddRoute(route(&[&one]), Placing::Before));
+        net.forget_events();
+        net.apply(KernelOp::AddRoute(route(&[&other]), Placing::After));
+        let event = net.expect_event("grown route", |e| matches!(e, KernelEvent::RouteReplaced(_)));
+        let [shown] = net.routes("::/0").try_into().unwrap();
+        assert_eq!(shown.hops.len(), 2);
+        assert_eq!(event, KernelEvent::RouteReplaced(shown));
+        net.apply(KernelOp::DelRoute(route(&[&one])));
+        let gone = net.expect_event("hop gone", |e| matches!(e, KernelEvent::RouteGone(_)));
+        assert!(matches!(gone, KernelEvent::RouteGone(r) if r.hops == [one]));
+        assert_eq!(net.routes("::/0")[0].hops, [other]);
+    });
+}
+
+#[test]
 fn expiry_is_read_and_put_back() {
     isolated("expiry_is_read_and_put_back", || {
         let mut net = Net::new();

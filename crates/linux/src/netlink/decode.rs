@@ -8,7 +8,7 @@
 
 use mpath_model::kernel::Hop;
 use mpath_model::{Address, Family, IfAddr, KernelEvent, Link, Mac, Neighbour, Route};
-use netlink_packet_core::{DecodeError, NLM_F_REPLACE, NlaBuffer, NlasIterator};
+use netlink_packet_core::{DecodeError, NLM_F_APPEND, NLM_F_REPLACE, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
 /// Message types (linux/rtnetlink.h).
@@ -96,8 +96,15 @@ pub fn event(kind: u16, flags: u16, payload: &[u8]) -> Result<Option<KernelEvent
         rtm::DELLINK => link(payload)?.map(|l| KernelEvent::LinkGone(l.index)),
         rtm::NEWADDR => address(payload)?.map(KernelEvent::Address),
         rtm::DELADDR => address(payload)?.map(KernelEvent::AddressGone),
-        rtm::NEWROUTE if flags & NLM_F_REPLACE != 0 => route(payload)?.map(KernelEvent::RouteReplaced),
-        rtm::NEWROUTE => route(payload)?.map(KernelEvent::Route),
+        rtm::NEWROUTE => route(payload)?.map(|route| {
+            // An IPv6 route that gained a way out is told of as a whole.
+            let grown = flags & NLM_F_APPEND != 0 && route.family() == Family::Inet6 && route.hops.len() > 1;
+            if flags & NLM_F_REPLACE != 0 || grown {
+                KernelEvent::RouteReplaced(route)
+            } else {
+                KernelEvent::Route(route)
+            }
+        }),
         rtm::DELROUTE => route(payload)?.map(KernelEvent::RouteGone),
         rtm::NEWNEIGH => neighbour(payload)?.map(KernelEvent::Neighbour),
         rtm::DELNEIGH => neighbour(payload)?.map(KernelEvent::NeighbourGone),
@@ -236,6 +243,10 @@ pub fn route(payload: &[u8]) -> Result<Option<Route>, DecodeError> {
     }
     if hop.index != 0 && route.hops.is_empty() {
         route.hops.push(hop);
+    }
+    if family == Family::Inet6 {
+        // The kernel shows them now in this order, now in that: only a fixed one compares.
+        route.hops.sort_unstable();
     }
     Ok((route.table != RT_TABLE_LOCAL).then_some(route))
 }

@@ -293,8 +293,9 @@ impl Socket {
         let mut interrupted = false;
         let mut undecodable = 0;
         let mut end = None;
+        let mut lost = None;
         while end.is_none() {
-            self.receive(request, MsgFlags::empty(), |header, payload| {
+            let received = self.receive(request, MsgFlags::empty(), |header, payload| {
                 if header.sequence != sequence {
                     return;
                 }
@@ -306,10 +307,16 @@ impl Socket {
                         Err(_) => undecodable += 1,
                     },
                 }
-            })?;
+            });
+            match received {
+                Ok(()) => {}
+                // A dump has to be read to its end, or the kernel refuses the next one.
+                Err(error) if error.errno() == libc::ENOBUFS => lost = Some(error),
+                Err(error) => return Err(error),
+            }
         }
         self.undecodable += undecodable;
-        match end.flatten() {
+        match end.flatten().or(lost) {
             Some(error) => Err(error),
             None if interrupted => Ok(None),
             None => Ok(Some(found)),
