@@ -46,10 +46,7 @@ pub struct Defaults {
 
 /// Reads the text of the file. Any bytes will do.
 pub fn parse(text: &[u8], file_name: &str) -> Defaults {
-    let mut defaults = Defaults {
-        file: file_name.to_owned(),
-        ..Defaults::default()
-    };
+    let mut defaults = Defaults { file: file_name.to_owned(), ..Defaults::default() };
     let lines = Lines::new(text);
     if let Some(line) = lines.too_long {
         let text = format!(
@@ -66,9 +63,7 @@ pub fn parse(text: &[u8], file_name: &str) -> Defaults {
 
 impl Defaults {
     fn note(&mut self, text: String, line: u32, value: Option<&str>) {
-        let mut notice = Notice::new(Level::Warning, text)
-            .with("file", &self.file)
-            .with("line", line);
+        let mut notice = Notice::new(Level::Warning, text).with("file", &self.file).with("line", line);
         if let Some(value) = value {
             notice = notice.with("value", value);
         }
@@ -126,17 +121,11 @@ impl<'a> Lines<'a> {
         let mut lines = Vec::new();
         for line in text.split_inclusive(|b| *b == b'\n') {
             if line.len() > LONGEST_LINE {
-                return Lines {
-                    too_long: Some(number(lines.len())),
-                    lines,
-                };
+                return Lines { too_long: Some(number(lines.len())), lines };
             }
             lines.push(line);
         }
-        Lines {
-            lines,
-            too_long: None,
-        }
+        Lines { lines, too_long: None }
     }
 
     /// Value and line number of the first line that starts with `NAME=`. Only spaces may stand before the
@@ -145,15 +134,10 @@ impl<'a> Lines<'a> {
         self.lines.iter().enumerate().find_map(|(i, line)| {
             let start = line.iter().position(|b| *b != b' ')?;
             let (head, tail) = line[start..].split_at_checked(name.len())?;
-            let value = tail
-                .strip_prefix(b"=")
-                .filter(|_| head.eq_ignore_ascii_case(name.as_bytes()))?;
+            let value = tail.strip_prefix(b"=").filter(|_| head.eq_ignore_ascii_case(name.as_bytes()))?;
             let value = String::from_utf8_lossy(value.trim_ascii_end());
             // What is logged must not upset a terminal.
-            let value = value
-                .chars()
-                .map(|c| if c.is_control() && c != '\t' { '?' } else { c })
-                .collect();
+            let value = value.chars().map(|c| if c.is_control() && c != '\t' { '?' } else { c }).collect();
             Some((value, number(i)))
         })
     }

@@ -27,10 +27,7 @@ const HELP: &str = "write a number and a unit: us, ms, s, m or h, like \"20ms\",
 
 /// The duration a text stands for; at most 584 years.
 pub fn parse(text: &str) -> Result<Duration, BadDuration> {
-    let bad = |message: String, help: &str| BadDuration {
-        message,
-        help: help.to_owned(),
-    };
+    let bad = |message: String, help: &str| BadDuration { message, help: help.to_owned() };
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(bad("the duration is empty".to_owned(), HELP));
@@ -40,9 +37,7 @@ pub fn parse(text: &str) -> Result<Duration, BadDuration> {
     }
     let mut total: u128 = 0;
     while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, behind) = rest.split_at(end);
         let behind = behind.trim_start();
         let end = behind
@@ -83,10 +78,7 @@ fn decimal(number: &str) -> Option<(u128, u128)> {
         return None;
     }
     let scale = 10u128.pow(u32::try_from(fraction.len()).ok()?);
-    Some((
-        whole.parse::<u128>().ok()? * scale + fraction.parse::<u128>().ok()?,
-        scale,
-    ))
+    Some((whole.parse::<u128>().ok()? * scale + fraction.parse::<u128>().ok()?, scale))
 }
 
 /// The shortest way to write a duration: `1m30s`, `20ms`, `0s`.
@@ -137,14 +129,8 @@ mod tests {
             ("s", "\"s\" is not a duration"),
             ("1.s", "\"1.s\" is not a duration"),
             ("1..5s", "\"1..5s\" is not a duration"),
-            (
-                "999999999999999999h",
-                "the duration \"999999999999999999h\" is too long",
-            ),
-            (
-                "1000000000000000000000s",
-                "\"1000000000000000000000s\" is not a duration",
-            ),
+            ("999999999999999999h", "the duration \"999999999999999999h\" is too long"),
+            ("1000000000000000000000s", "\"1000000000000000000000s\" is not a duration"),
         ];
         for (text, message) in table {
             assert_eq!(parse(text).unwrap_err().message, message, "{text}");

@@ -32,18 +32,16 @@ const TABLES: [(&str, &[&str]); 5] = [
 
 /// The settings where there is no `mpathd.toml`.
 pub(crate) fn defaults_only(defaults: &Defaults) -> Settings {
-    Settings {
-        detection: detection::from_defaults(defaults),
-        ..Settings::default()
-    }
+    Settings { detection: detection::from_defaults(defaults), ..Settings::default() }
 }
 
-/// The meaning of `text` and what is to be logged about it, or every error, in the order of the file.
+/// The meaning of `text` and what is to be logged about it, or every error in the order of the file, and how
+/// many there are beyond those.
 pub(crate) fn read(
     text: &str,
     file: &str,
     defaults: &Defaults,
-) -> Result<(Settings, Vec<Notice>), Vec<Problem>> {
+) -> Result<(Settings, Vec<Notice>), (Vec<Problem>, usize)> {
     let mut cx = Cx::new(file, text);
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut misread = false;
@@ -59,7 +57,7 @@ pub(crate) fn read(
         Ok((settings, cx.notices))
     } else {
         cx.problems.sort_by_key(Problem::position);
-        Err(cx.problems)
+        Err((cx.problems, cx.dropped))
     }
 }
 
@@ -80,11 +78,8 @@ fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults
     let root = Table::new(cx, root, span, "the file", KEYS);
     for name in NOT_YET {
         for span in root.spans(name) {
-            cx.error(
-                span,
-                format!("this version of mpathd does not have [[{name}]] yet"),
-            )
-            .help("remove it; [daemon], [detection] and [[group]] are there");
+            cx.error(span, format!("this version of mpathd does not have [[{name}]] yet"))
+                .help("remove it; [daemon], [detection] and [[group]] are there");
         }
     }
     let daemon = match root.table(cx, "daemon", "[daemon]", daemon::KEYS) {
@@ -101,20 +96,13 @@ fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults
     check::all(cx, &drafts);
     detection::note_overruled_by_groups(cx, detection_table.as_ref(), &drafts, defaults);
     let groups = drafts.into_iter().map(|draft| draft.finish(&detection)).collect();
-    Settings {
-        daemon,
-        detection,
-        groups,
-    }
+    Settings { daemon, detection, groups }
 }
 
 /// Reports a key that its table does not have.
 fn unknown_key(cx: &mut Cx<'_>, key: &str, span: Span, table: &str, known: &[&str]) {
-    let elsewhere: Vec<&str> = TABLES
-        .iter()
-        .filter(|(_, keys)| keys.contains(&key))
-        .map(|(name, _)| *name)
-        .collect();
+    let elsewhere: Vec<&str> =
+        TABLES.iter().filter(|(_, keys)| keys.contains(&key)).map(|(name, _)| *name).collect();
     let help = if let Some(near) = suggest::nearest(key, known.iter().copied()) {
         format!("did you mean `{near}`?")
     } else if !elsewhere.is_empty() {
@@ -122,8 +110,7 @@ fn unknown_key(cx: &mut Cx<'_>, key: &str, span: Span, table: &str, known: &[&st
     } else {
         format!("known here: {}", known.join(", "))
     };
-    cx.error(span, format!("unknown key `{key}` in {table}"))
-        .help(help);
+    cx.error(span, format!("unknown key `{key}` in {table}")).help(help);
 }
 
 #[cfg(test)]

@@ -55,22 +55,22 @@ pub fn load(paths: &Paths) -> Result<Loaded, Errors> {
     let variables_name = variables.display().to_string();
 
     let mut problems = Vec::new();
-    let mut text = |path: &Path| match read(path) {
-        Ok(text) => text,
-        Err(problem) => {
-            problems.push(problem);
-            None
-        }
-    };
-    let config_bytes = text(config);
-    let variables_bytes = text(variables);
-    let readable = problems.is_empty();
+    let config_bytes = read(config).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    let config_failed = !problems.is_empty();
+    let variables_bytes = read(variables).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
 
     let defaults = defaults::parse(variables_bytes.as_deref().unwrap_or_default(), &variables_name);
+    let mut dropped = 0;
     let mut notices = Vec::new();
     let mut settings = Settings::default();
     match &config_bytes {
-        None if !readable => {}
+        None if config_failed => {}
         None if paths.config.is_some() => {
             let message = format!("cannot read the configuration file {config_name}: it does not exist");
             problems.push(Problem::of_file(&config_name, message));
@@ -83,7 +83,10 @@ pub fn load(paths: &Paths) -> Result<Loaded, Errors> {
         Some(bytes) => match utf8(bytes, &config_name) {
             Err(problem) => problems.push(problem),
             Ok(text) => match file::read(text, &config_name, &defaults) {
-                Err(found) => problems.extend(found),
+                Err((found, more)) => {
+                    problems.extend(found);
+                    dropped = more;
+                }
                 Ok((found, lines)) => {
                     settings = found;
                     notices.extend(lines);
@@ -92,39 +95,23 @@ pub fn load(paths: &Paths) -> Result<Loaded, Errors> {
         },
     }
     if !problems.is_empty() {
-        return Err(Errors::new(problems));
+        return Err(Errors::new(problems, dropped));
     }
     notices.splice(0..0, defaults.notices);
     let sources = vec![
-        Source {
-            path: config.to_owned(),
-            text: config_bytes,
-        },
-        Source {
-            path: variables.to_owned(),
-            text: variables_bytes,
-        },
+        Source { path: config.to_owned(), text: config_bytes },
+        Source { path: variables.to_owned(), text: variables_bytes },
     ];
-    Ok(Loaded {
-        settings,
-        notices,
-        sources,
-    })
+    Ok(Loaded { settings, notices, sources })
 }
 
 /// Checks the text of a `mpathd.toml` that came from elsewhere. `file_name` is how errors call it. The
 /// notices do not repeat those of `defaults`.
 pub fn parse(text: &str, file_name: &str, defaults: &Defaults) -> Result<Loaded, Errors> {
-    let (settings, notices) = file::read(text, file_name, defaults).map_err(Errors::new)?;
-    let source = Source {
-        path: PathBuf::from(file_name),
-        text: Some(text.as_bytes().to_vec()),
-    };
-    Ok(Loaded {
-        settings,
-        notices,
-        sources: vec![source],
-    })
+    let (settings, notices) = file::read(text, file_name, defaults)
+        .map_err(|(problems, dropped)| Errors::new(problems, dropped))?;
+    let source = Source { path: PathBuf::from(file_name), text: Some(text.as_bytes().to_vec()) };
+    Ok(Loaded { settings, notices, sources: vec![source] })
 }
 
 /// The bytes of a file, none if it does not exist.

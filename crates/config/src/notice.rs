@@ -16,11 +16,7 @@ pub struct Notice {
 impl Notice {
     /// A line with this text and no fields yet.
     pub fn new(level: Level, text: impl Into<String>) -> Notice {
-        Notice {
-            level,
-            text: text.into(),
-            fields: Vec::new(),
-        }
+        Notice { level, text: text.into(), fields: Vec::new() }
     }
 
     /// The line with one more field.

@@ -36,7 +36,7 @@ impl Problem {
             file: file.to_owned(),
             line: None,
             column: None,
-            message: message.into(),
+            message: printable(&message.into()),
             help: None,
             place: None,
         }
@@ -51,19 +51,15 @@ impl Problem {
             file: file.to_owned(),
             line: Some(count(before.matches('\n').count())),
             column: Some(count(before[line_start..].chars().count())),
-            message,
+            message: printable(&message),
             help: None,
-            place: Some(Box::new(Place {
-                text: text.clone(),
-                span,
-                related: None,
-            })),
+            place: Some(Box::new(Place { text: text.clone(), span, related: None })),
         }
     }
 
     /// Adds advice.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Problem {
-        self.help = Some(help.into());
+        self.help = Some(printable(&help.into()));
         self
     }
 
@@ -90,18 +86,15 @@ impl Problem {
                         .line(usize::try_from(line).unwrap_or(1))
                         .char_column(usize::try_from(self.column.unwrap_or(1)).unwrap_or(1)),
                 ),
-                None => group.element(Origin::path(self.file.as_str())),
+                // The message names the file.
+                None => group,
             },
             Some(place) => group.element(place.snippet(&self.file)),
         };
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        let renderer = if colour {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&[group])
     }
 }
@@ -122,6 +115,19 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
     }
+}
+
+/// Characters of a message: values of the file stand in it, and they may be long.
+const LONGEST: usize = 400;
+
+/// One line that does no harm to a terminal.
+fn printable(text: &str) -> String {
+    let mut line: String =
+        text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push_str("...");
+    }
+    line
 }
 
 fn count(before: usize) -> u32 {
@@ -153,9 +159,9 @@ pub struct Errors {
 const MOST: usize = 100;
 
 impl Errors {
-    /// Errors in the order in which they are to be shown.
-    pub(crate) fn new(mut problems: Vec<Problem>) -> Errors {
-        let more = problems.len().saturating_sub(MOST);
+    /// Errors in the order in which they are to be shown, and the number of those that were not kept.
+    pub(crate) fn new(mut problems: Vec<Problem>, dropped: usize) -> Errors {
+        let more = problems.len().saturating_sub(MOST) + dropped;
         problems.truncate(MOST);
         Errors { problems, more }
     }

@@ -49,10 +49,7 @@ pub fn parse(packet: &[u8]) -> Result<Arp, Error> {
         1 => Operation::Request,
         2 => Operation::Reply,
         other => {
-            return Err(Error::Field {
-                what: "ARP operation",
-                value: other.into(),
-            });
+            return Err(Error::Field { what: "ARP operation", value: other.into() });
         }
     };
     Ok(Arp {
@@ -86,11 +83,7 @@ impl Arp {
 
     /// The packet in a frame from its sender to `destination`.
     pub fn frame(&self, destination: Mac) -> Vec<u8> {
-        let header = ethernet::Header {
-            destination,
-            source: self.sender_mac,
-            ethertype: ethertype::ARP,
-        };
+        let header = ethernet::Header { destination, source: self.sender_mac, ethertype: ethertype::ARP };
         header.emit(&self.emit())
     }
 }
@@ -110,13 +103,8 @@ pub fn gratuitous_frame_to(mac: Mac, ip: Ipv4Addr, destination: Mac) -> Vec<u8> 
 /// Gratuitous ARP, reply form, as a broadcast. The target link-layer address is `mac` too (RFC 5944,
 /// section 4.6), without which Linux does not take it for a gratuitous one.
 pub fn gratuitous_reply_frame(mac: Mac, ip: Ipv4Addr) -> Vec<u8> {
-    let packet = Arp {
-        operation: Operation::Reply,
-        sender_mac: mac,
-        sender_ip: ip,
-        target_mac: mac,
-        target_ip: ip,
-    };
+    let packet =
+        Arp { operation: Operation::Reply, sender_mac: mac, sender_ip: ip, target_mac: mac, target_ip: ip };
     packet.frame(Mac::BROADCAST)
 }
 

@@ -71,9 +71,5 @@ impl<'a> Reader<'a> {
 
 /// `Ok` if `value` is one of `allowed`, else the error that names the field.
 pub(crate) fn expect_field(what: &'static str, value: u64, allowed: &[u64]) -> Result<(), Error> {
-    if allowed.contains(&value) {
-        Ok(())
-    } else {
-        Err(Error::Field { what, value })
-    }
+    if allowed.contains(&value) { Ok(()) } else { Err(Error::Field { what, value }) }
 }

@@ -33,11 +33,7 @@ pub struct Header {
 /// The header of a frame and the bytes behind it (padding, if any, included).
 pub fn parse(frame: &[u8]) -> Result<(Header, &[u8]), Error> {
     let mut r = Reader::new("Ethernet frame", frame, HEADER_LEN)?;
-    let header = Header {
-        destination: r.mac()?,
-        source: r.mac()?,
-        ethertype: r.u16()?,
-    };
+    let header = Header { destination: r.mac()?, source: r.mac()?, ethertype: r.u16()? };
     Ok((header, r.rest()))
 }
 
@@ -89,11 +85,7 @@ mod tests {
 
     #[test]
     fn short_frames_are_refused() {
-        let want = Error::Short {
-            what: "Ethernet frame",
-            need: 14,
-            have: 13,
-        };
+        let want = Error::Short { what: "Ethernet frame", need: 14, have: 13 };
         assert_eq!(parse(&[0; 13]), Err(want));
         assert_eq!(want.to_string(), "Ethernet frame has 13 bytes, 14 needed");
         assert!(parse(&[0; 14]).is_ok());

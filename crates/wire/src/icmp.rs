@@ -73,20 +73,14 @@ pub fn parse_reply(message: &[u8]) -> Result<EchoReply<'_>, Error> {
     if checksum::internet(message) == 0 {
         Ok(reply)
     } else {
-        Err(Error::Checksum {
-            what: "ICMP echo reply",
-        })
+        Err(Error::Checksum { what: "ICMP echo reply" })
     }
 }
 
 /// An echo reply with the IPv4 header in front, as a raw socket delivers it.
 pub fn parse_reply_packet(packet: &[u8]) -> Result<(ipv4::Header, EchoReply<'_>), Error> {
     let (header, message) = ipv4::parse(packet)?;
-    expect_field(
-        "IPv4 protocol",
-        header.protocol.into(),
-        &[ipv4::PROTOCOL_ICMP.into()],
-    )?;
+    expect_field("IPv4 protocol", header.protocol.into(), &[ipv4::PROTOCOL_ICMP.into()])?;
     Ok((header, parse_reply(message)?))
 }
 
@@ -101,12 +95,7 @@ pub(crate) fn parse_fields<'a>(
     expect_field(type_field, r.u8()?.into(), &[kind.into()])?;
     let code = r.u8()?;
     let _checksum = r.u16()?;
-    Ok(EchoReply {
-        code,
-        ident: r.u16()?,
-        seq: r.u16()?,
-        payload: r.rest(),
-    })
+    Ok(EchoReply { code, ident: r.u16()?, seq: r.u16()?, payload: r.rest() })
 }
 
 #[cfg(test)]

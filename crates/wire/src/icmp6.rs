@@ -68,22 +68,12 @@ impl Envelope {
 /// The ICMPv6 message in an Ethernet frame, its checksum verified.
 pub fn parse_frame(frame: &[u8]) -> Result<(Envelope, &[u8]), Error> {
     let (link, packet) = ethernet::parse(frame)?;
-    expect_field(
-        "EtherType",
-        link.ethertype.into(),
-        &[ethernet::ethertype::IPV6.into()],
-    )?;
+    expect_field("EtherType", link.ethertype.into(), &[ethernet::ethertype::IPV6.into()])?;
     let (ip, message) = ipv6::parse(packet)?;
-    expect_field(
-        "IPv6 next header",
-        ip.next_header.into(),
-        &[NEXT_HEADER_ICMP6.into()],
-    )?;
+    expect_field("IPv6 next header", ip.next_header.into(), &[NEXT_HEADER_ICMP6.into()])?;
     let sum = checksum::over_ipv6(ip.source, ip.destination, NEXT_HEADER_ICMP6, message);
     if sum != 0 {
-        return Err(Error::Checksum {
-            what: "ICMPv6 message",
-        });
+        return Err(Error::Checksum { what: "ICMPv6 message" });
     }
     let envelope = Envelope {
         source_mac: link.source,
@@ -102,32 +92,20 @@ mod tests {
 
     #[test]
     fn request_bytes() {
-        let echo = Echo {
-            ident: 0x1234,
-            seq: 7,
-            payload: &[1, 2],
-        };
+        let echo = Echo { ident: 0x1234, seq: 7, payload: &[1, 2] };
         assert_eq!(emit_request(&echo), [128, 0, 0, 0, 0x12, 0x34, 0, 7, 1, 2]);
     }
 
     #[test]
     fn replies() {
         let good = [129, 0, 0, 0, 0x12, 0x34, 0, 7, 1, 2];
-        let want = EchoReply {
-            code: 0,
-            ident: 0x1234,
-            seq: 7,
-            payload: &[1, 2],
-        };
+        let want = EchoReply { code: 0, ident: 0x1234, seq: 7, payload: &[1, 2] };
         assert_eq!(parse_reply(&good), Ok(want));
         assert_eq!(
             parse_reply(&good[..7]).unwrap_err().to_string(),
             "ICMPv6 echo reply has 7 bytes, 8 needed"
         );
-        assert_eq!(
-            parse_reply(&[128; 8]).unwrap_err().to_string(),
-            "ICMPv6 type is 0x80"
-        );
+        assert_eq!(parse_reply(&[128; 8]).unwrap_err().to_string(), "ICMPv6 type is 0x80");
     }
 
     #[test]
@@ -135,11 +113,7 @@ mod tests {
         // Pseudo-header of fe80::1 to fe80::2: fe80+0001 + fe80+0002 + length 8 + 58 = 1fd45, folded fd46.
         // Message: 8000 + 1234 + 0007 = 923b. Sum 18f81, folded 8f82, complement 707d.
         let (a, b) = ("fe80::1".parse().unwrap(), "fe80::2".parse().unwrap());
-        let mut message = emit_request(&Echo {
-            ident: 0x1234,
-            seq: 7,
-            payload: &[],
-        });
+        let mut message = emit_request(&Echo { ident: 0x1234, seq: 7, payload: &[] });
         set_checksum(a, b, &mut message);
         assert_eq!(message[2..4], [0x70, 0x7d]);
         set_checksum(a, b, &mut [1, 2, 3]);

@@ -33,10 +33,7 @@ pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     expect_field("IPv4 version", (version_ihl >> 4).into(), &[4])?;
     let header_len = usize::from(version_ihl & 0x0f) * 4;
     if header_len < HEADER_LEN {
-        return Err(Error::Field {
-            what: "IPv4 header length",
-            value: (version_ihl & 0x0f).into(),
-        });
+        return Err(Error::Field { what: "IPv4 header length", value: (version_ihl & 0x0f).into() });
     }
     let _tos = r.u8()?;
     let total = r.u16()?;
@@ -54,15 +51,7 @@ pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
         need: total.max(header_len),
         have: packet.len().min(total),
     })?;
-    Ok((
-        Header {
-            source,
-            destination,
-            protocol,
-            ttl,
-        },
-        payload,
-    ))
+    Ok((Header { source, destination, protocol, ttl }, payload))
 }
 
 #[cfg(test)]

@@ -35,12 +35,7 @@ pub fn parse(packet: &[u8]) -> Result<(Header, &[u8]), Error> {
     expect_field("IPv6 version", (r.u32()? >> 28).into(), &[6])?;
     let length = usize::from(r.u16()?);
     let (next_header, hop_limit) = (r.u8()?, r.u8()?);
-    let header = Header {
-        source: r.ipv6()?,
-        destination: r.ipv6()?,
-        next_header,
-        hop_limit,
-    };
+    let header = Header { source: r.ipv6()?, destination: r.ipv6()?, next_header, hop_limit };
     let rest = r.rest();
     let payload = rest.get(..length).ok_or(Error::Short {
         what: "IPv6 packet",
@@ -67,11 +62,7 @@ impl Header {
 
     /// The packet in an Ethernet frame.
     pub fn frame(&self, source: Mac, destination: Mac, payload: &[u8]) -> Vec<u8> {
-        let ethernet = ethernet::Header {
-            destination,
-            source,
-            ethertype: ethertype::IPV6,
-        };
+        let ethernet = ethernet::Header { destination, source, ethertype: ethertype::IPV6 };
         ethernet.emit(&self.emit(payload))
     }
 }
@@ -104,14 +95,8 @@ mod tests {
         };
         let good = header.emit(&[1, 2, 3]);
         assert_eq!(good[..8], [0x60, 0, 0, 0, 0, 3, 58, 255]);
-        assert_eq!(
-            parse(&good[..42]).unwrap_err().to_string(),
-            "IPv6 packet has 42 bytes, 43 needed"
-        );
-        assert_eq!(
-            parse(&good[..39]).unwrap_err().to_string(),
-            "IPv6 packet has 39 bytes, 40 needed"
-        );
+        assert_eq!(parse(&good[..42]).unwrap_err().to_string(), "IPv6 packet has 42 bytes, 43 needed");
+        assert_eq!(parse(&good[..39]).unwrap_err().to_string(), "IPv6 packet has 39 bytes, 40 needed");
         let mut bad = good;
         bad[0] = 0x45;
         assert_eq!(parse(&bad).unwrap_err().to_string(), "IPv6 version is 0x4");

@@ -77,10 +77,7 @@ pub fn parse(message: &[u8]) -> Result<Message, Error> {
     let target = r.ipv6()?;
     if target.is_multicast() {
         let value = target.segments()[0].into();
-        return Err(Error::Field {
-            what: "Neighbour Discovery target",
-            value,
-        });
+        return Err(Error::Field { what: "Neighbour Discovery target", value });
     }
     let options = r.rest();
     if kind == NEIGHBOUR_SOLICITATION {
@@ -104,18 +101,11 @@ fn link_layer_option(mut options: &[u8], wanted: u8) -> Result<Option<Mac>, Erro
     while let [kind, units, ..] = *options {
         let length = usize::from(units) * 8;
         if length == 0 {
-            return Err(Error::Field {
-                what: "Neighbour Discovery option length",
-                value: 0,
-            });
+            return Err(Error::Field { what: "Neighbour Discovery option length", value: 0 });
         }
         let Some((option, rest)) = options.split_at_checked(length) else {
             let (need, have) = (length, options.len());
-            return Err(Error::Short {
-                what: "Neighbour Discovery option",
-                need,
-                have,
-            });
+            return Err(Error::Short { what: "Neighbour Discovery option", need, have });
         };
         if let (true, None, [_, _, mac @ ..]) = (kind == wanted, found, option) {
             found = <[u8; 6]>::try_from(mac).ok().map(Mac);
@@ -125,11 +115,7 @@ fn link_layer_option(mut options: &[u8], wanted: u8) -> Result<Option<Mac>, Erro
     if options.is_empty() {
         Ok(found)
     } else {
-        Err(Error::Short {
-            what: "Neighbour Discovery option",
-            need: 8,
-            have: options.len(),
-        })
+        Err(Error::Short { what: "Neighbour Discovery option", need: 8, have: options.len() })
     }
 }
 
@@ -180,18 +166,10 @@ pub fn parse_frame(frame: &[u8]) -> Result<(Envelope, Message), Error> {
                 &[0],
             )?;
             let fits = envelope.destination == wanted;
-            expect_field(
-                "DAD solicitation to its solicited-node address",
-                fits.into(),
-                &[1],
-            )?;
+            expect_field("DAD solicitation to its solicited-node address", fits.into(), &[1])?;
         }
         Message::Advertisement(a) if envelope.destination.is_multicast() => {
-            expect_field(
-                "solicited flag in a multicast advertisement",
-                a.solicited.into(),
-                &[0],
-            )?;
+            expect_field("solicited flag in a multicast advertisement", a.solicited.into(), &[0])?;
         }
         _ => {}
     }
@@ -240,21 +218,12 @@ pub fn solicitation_frame(mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u
 /// "Are you still there?" to `target` at the link-layer address it was last seen with (RFC 4861, section
 /// 7.3.3).
 pub fn unicast_solicitation_frame(mac: Mac, target_mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
-    let message = Solicitation {
-        target,
-        source_mac: Some(mac),
-    };
+    let message = Solicitation { target, source_mac: Some(mac) };
     envelope(mac, target_mac, source, target).frame(message.emit())
 }
 
 fn envelope(source_mac: Mac, destination_mac: Mac, source: Ipv6Addr, destination: Ipv6Addr) -> Envelope {
-    Envelope {
-        source_mac,
-        destination_mac,
-        source,
-        destination,
-        hop_limit: HOP_LIMIT,
-    }
+    Envelope { source_mac, destination_mac, source, destination, hop_limit: HOP_LIMIT }
 }
 
 #[cfg(test)]

@@ -53,15 +53,8 @@ pub fn parse(bytes: &[u8]) -> Result<Payload, Error> {
     let kind = Kind::ALL
         .into_iter()
         .find(|kind| kind.number() == number)
-        .ok_or(Error::Field {
-            what: "probe kind",
-            value: number.into(),
-        })?;
-    Ok(Payload {
-        sent,
-        kind,
-        nonce: r.u64()?,
-    })
+        .ok_or(Error::Field { what: "probe kind", value: number.into() })?;
+    Ok(Payload { sent, kind, nonce: r.u64()? })
 }
 
 impl Payload {
@@ -82,11 +75,7 @@ mod tests {
 
     #[test]
     fn bytes_by_hand() {
-        let payload = Payload {
-            sent: Time(0x0102),
-            kind: Kind::Rtt,
-            nonce: 0xdead_beef,
-        };
+        let payload = Payload { sent: Time(0x0102), kind: Kind::Rtt, nonce: 0xdead_beef };
         #[rustfmt::skip]
         let want = [
             0, 0, 0, 0, 0, 0, 1, 2,  0, 0, 0x9a, 0xbc,  0, 0, 0, 0, 0xde, 0xad, 0xbe, 0xef,
@@ -96,10 +85,7 @@ mod tests {
 
     #[test]
     fn short_or_unknown() {
-        assert_eq!(
-            parse(&[0; 19]).unwrap_err().to_string(),
-            "probe payload has 19 bytes, 20 needed"
-        );
+        assert_eq!(parse(&[0; 19]).unwrap_err().to_string(), "probe payload has 19 bytes, 20 needed");
         assert_eq!(parse(&[0; 20]).unwrap_err().to_string(), "probe kind is 0x0");
     }
 

@@ -15,12 +15,8 @@ fn texts(defaults: &Defaults) -> Vec<&str> {
 fn failure_detection_times() {
     let invalid = "Invalid failure detection time assuming default 10000";
     let small = |v: &str| format!("Too small failure detection time of {v} assuming minimum 100");
-    let seconds = |n: u32| {
-        format!(
-            "FAILURE_DETECTION_TIME is in milliseconds: for {n} seconds write {}",
-            n * 1000
-        )
-    };
+    let seconds =
+        |n: u32| format!("FAILURE_DETECTION_TIME is in milliseconds: for {n} seconds write {}", n * 1000);
     let large = |v: &str| format!("Too large failure detection time of {v} assuming maximum 3600000");
     let table: Vec<(&str, Option<u64>, Vec<String>)> = vec![
         ("", None, vec![invalid.into()]),
@@ -56,10 +52,7 @@ fn failure_detection_times() {
 fn the_value_stands_in_the_fields() {
     let defaults = read("\nFAILURE_DETECTION_TIME=abc\n");
     let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
-    assert_eq!(
-        defaults.notices[0].fields,
-        [pair("file", "mpathd"), pair("line", "2"), pair("value", "abc")]
-    );
+    assert_eq!(defaults.notices[0].fields, [pair("file", "mpathd"), pair("line", "2"), pair("value", "abc")]);
     assert_eq!(defaults.notices[0].level, Level::Warning);
 }
 
@@ -124,11 +117,7 @@ fn lines() {
     }
     let defaults = read(&format!("\n{long}\nFAILBACK=no\n"));
     assert_eq!(defaults.notices.len(), 1);
-    assert!(
-        defaults.notices[0]
-            .fields
-            .contains(&("line".to_owned(), "2".to_owned()))
-    );
+    assert!(defaults.notices[0].fields.contains(&("line".to_owned(), "2".to_owned())));
 }
 
 #[test]

@@ -46,21 +46,12 @@ pub(super) fn with_prefix(cx: &mut Cx<'_>, text: &At<&str>, role: Role) -> Optio
         cx.error(text.span.clone(), format!("{name} {shown} has prefix length 0"))
             .help("write the prefix length of its subnet");
     } else if role == Role::Test && address.is_ipv6() && !is_link_local6(&address) {
-        cx.error(
-            text.span.clone(),
-            format!("IPv6 test address {shown} is not a link-local address"),
-        )
-        .help("write \"link-local\", or an address that begins with fe80:");
+        cx.error(text.span.clone(), format!("IPv6 test address {shown} is not a link-local address"))
+            .help("write \"link-local\", or an address that begins with fe80:");
     } else if let Some(what) = edge_of_subnet(&found) {
-        cx.error(
-            text.span.clone(),
-            format!("{name} {shown} is {what} {}", found.network()),
-        );
+        cx.error(text.span.clone(), format!("{name} {shown} is {what} {}", found.network()));
     } else {
-        return Some(At {
-            value: found,
-            span: text.span.clone(),
-        });
+        return Some(At { value: found, span: text.span.clone() });
     }
     None
 }
@@ -68,10 +59,7 @@ pub(super) fn with_prefix(cx: &mut Cx<'_>, text: &At<&str>, role: Role) -> Optio
 /// A target: an address without prefix length.
 pub(super) fn target(cx: &mut Cx<'_>, text: &At<&str>) -> Option<At<IpAddr>> {
     let Ok(address) = text.value.parse::<IpAddr>() else {
-        let message = format!(
-            "target \"{}\" is not an IPv4 or IPv6 address",
-            printable(text.value)
-        );
+        let message = format!("target \"{}\" is not an IPv4 or IPv6 address", printable(text.value));
         let bare = text.value.split(['/', '%']).next().unwrap_or_default();
         let problem = cx.error(text.span.clone(), message);
         if bare != text.value && bare.parse::<IpAddr>().is_ok() {
@@ -83,10 +71,7 @@ pub(super) fn target(cx: &mut Cx<'_>, text: &At<&str>) -> Option<At<IpAddr>> {
         cx.error(text.span.clone(), format!("target {address} is {what}"));
         return None;
     }
-    Some(At {
-        value: address,
-        span: text.span.clone(),
-    })
+    Some(At { value: address, span: text.span.clone() })
 }
 
 /// What keeps an address from being that of an interface (RFC 6890; RFC 4291, section 2.5).
@@ -126,8 +111,5 @@ fn edge_of_subnet(found: &IfAddr) -> Option<&'static str> {
 
 /// Text for a message: no control characters, not without end.
 fn printable(text: &str) -> String {
-    text.chars()
-        .take(120)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    text.chars().take(120).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

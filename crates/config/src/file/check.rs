@@ -25,19 +25,13 @@ fn group_names(cx: &mut Cx<'_>, drafts: &[Draft]) {
     let mut seen: HashMap<&str, Span> = HashMap::new();
     for draft in drafts {
         if draft.interfaces.is_empty() {
-            cx.error(
-                draft.header.clone(),
-                format!("group {} has no interface", draft.called()),
-            )
-            .help("add a [[group.interface]] with its name below it");
+            cx.error(draft.header.clone(), format!("group {} has no interface", draft.called()))
+                .help("add a [[group.interface]] with its name below it");
         }
         let Some(name) = &draft.name else { continue };
         if let Some(first) = seen.get(name.value.as_str()) {
-            cx.error(
-                name.span.clone(),
-                format!("there are two groups called {}", name.value),
-            )
-            .related(first.clone(), "the first one");
+            cx.error(name.span.clone(), format!("there are two groups called {}", name.value))
+                .related(first.clone(), "the first one");
         } else {
             seen.insert(&name.value, name.span.clone());
         }
@@ -58,8 +52,7 @@ fn interfaces(cx: &mut Cx<'_>, drafts: &[Draft]) {
                 let (a, b) = (drafts[*group].called(), draft.called());
                 format!("interface {} is in two groups, {a} and {b}", name.value)
             };
-            cx.error(name.span.clone(), message)
-                .related(first.clone(), "here first");
+            cx.error(name.span.clone(), message).related(first.clone(), "here first");
         }
     }
 }
@@ -72,8 +65,7 @@ fn test_addresses_of_a_nic(cx: &mut Cx<'_>, drafts: &[Draft]) {
             for second in tests {
                 let name = nic.name.as_ref().map_or("?", |n| &n.value);
                 let message = format!("interface {name} has more than one {version} test address");
-                cx.error(second.span.clone(), message)
-                    .related(first.span.clone(), "the first one");
+                cx.error(second.span.clone(), message).related(first.span.clone(), "the first one");
             }
         }
     }
@@ -110,12 +102,9 @@ fn addresses(cx: &mut Cx<'_>, drafts: &[Draft]) {
         let mut targets: HashMap<IpAddr, Span> = HashMap::new();
         for At { value, span } in &draft.targets {
             if let Some((role, place)) = seen.get(&key(*value, index)) {
-                cx.error(
-                    span.clone(),
-                    format!("target {value} is a {} of this host", role.name()),
-                )
-                .help("name routers or other hosts on the link")
-                .related(place.clone(), "declared here");
+                cx.error(span.clone(), format!("target {value} is a {} of this host", role.name()))
+                    .help("name routers or other hosts on the link")
+                    .related(place.clone(), "declared here");
             }
             if let Some(first) = targets.insert(*value, span.clone()) {
                 cx.error(span.clone(), format!("target {value} is there twice"))
@@ -136,21 +125,13 @@ fn once(cx: &mut Cx<'_>, seen: &mut HashMap<Key, (Role, Span)>, key: Key, role: 
     } else {
         format!("{address} cannot be both a test address and a data address")
     };
-    let label = if *first_role == role {
-        "the first one"
-    } else {
-        "its other use"
-    };
+    let label = if *first_role == role { "the first one" } else { "its other use" };
     cx.error(span.clone(), message).related(first.clone(), label);
 }
 
 fn homes(cx: &mut Cx<'_>, draft: &Draft, drafts: &[Draft]) {
     fn names(draft: &Draft) -> impl Iterator<Item = &str> {
-        draft
-            .interfaces
-            .iter()
-            .filter_map(|nic| nic.name.as_ref())
-            .map(|n| n.value.as_str())
+        draft.interfaces.iter().filter_map(|nic| nic.name.as_ref()).map(|n| n.value.as_str())
     }
     // An interface whose name is wrong may be the one that is meant.
     if draft.interfaces.iter().any(|nic| nic.name.is_none()) {
@@ -161,19 +142,14 @@ fn homes(cx: &mut Cx<'_>, draft: &Draft, drafts: &[Draft]) {
             continue;
         }
         let (group, shown) = (draft.called(), home.value.escape_debug());
-        let other = drafts
-            .iter()
-            .find(|other| names(other).any(|name| name == home.value));
+        let other = drafts.iter().find(|other| names(other).any(|name| name == home.value));
         let message = match other {
             Some(other) => format!("home {shown} is not in group {group} but in {}", other.called()),
             None => format!("home {shown} is not an interface of group {group}"),
         };
         let help = match suggest::nearest(&home.value, names(draft)) {
             Some(near) if other.is_none() => format!("did you mean \"{near}\"?"),
-            _ => format!(
-                "its interfaces are {}",
-                names(draft).collect::<Vec<_>>().join(", ")
-            ),
+            _ => format!("its interfaces are {}", names(draft).collect::<Vec<_>>().join(", ")),
         };
         cx.error(home.span.clone(), message).help(help);
     }
@@ -183,10 +159,7 @@ fn homes(cx: &mut Cx<'_>, draft: &Draft, drafts: &[Draft]) {
 fn doubtful(cx: &mut Cx<'_>, draft: &Draft) {
     let group = draft.called();
     if !draft.interfaces.is_empty() && draft.interfaces.iter().all(|nic| nic.standby) {
-        cx.warn(
-            draft.header.clone(),
-            format!("Every interface of group {group} is standby"),
-        );
+        cx.warn(draft.header.clone(), format!("Every interface of group {group} is standby"));
     }
     let tests = draft.interfaces.iter().flat_map(|nic| &nic.test_addresses);
     if let (ProbeMode::Link, Some(at)) = (draft.probe, tests.into_iter().next()) {
@@ -195,10 +168,7 @@ fn doubtful(cx: &mut Cx<'_>, draft: &Draft) {
     }
     for at in draft.addresses.iter().filter_map(|data| data.address.as_ref()) {
         if is_link_local6(&at.value.address) {
-            let text = format!(
-                "Data address {} of group {group} is a link-local address",
-                at.value
-            );
+            let text = format!("Data address {} of group {group} is a link-local address", at.value);
             cx.warn(at.span.clone(), text);
         }
     }

@@ -27,11 +27,7 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Daemon {
         read_group: unix_group(cx, table, "read_group"),
         on_event: program(cx, table),
         link_poll: link_poll(cx, table).unwrap_or(default.link_poll),
-        announce: if table.has("announce") {
-            announce(cx, table)
-        } else {
-            default.announce
-        },
+        announce: if table.has("announce") { announce(cx, table) } else { default.announce },
     }
 }
 
@@ -41,10 +37,7 @@ fn unix_group(cx: &mut Cx<'_>, table: &Table<'_>, key: &str) -> Option<String> {
     if name.value.is_empty() || name.value.contains(bad) {
         cx.error(
             name.span,
-            format!(
-                "`{key}`: \"{}\" is not the name of a Unix group",
-                name.value.escape_debug()
-            ),
+            format!("`{key}`: \"{}\" is not the name of a Unix group", name.value.escape_debug()),
         );
         return None;
     }
@@ -54,12 +47,8 @@ fn unix_group(cx: &mut Cx<'_>, table: &Table<'_>, key: &str) -> Option<String> {
 fn program(cx: &mut Cx<'_>, table: &Table<'_>) -> Option<PathBuf> {
     let path = table.string(cx, "on_event")?;
     if !path.value.starts_with('/') || path.value.contains('\0') {
-        let message = format!(
-            "`on_event`: \"{}\" is not an absolute path",
-            path.value.escape_debug()
-        );
-        cx.error(path.span, message)
-            .help("write the whole path, like \"/etc/mpathd/event\"");
+        let message = format!("`on_event`: \"{}\" is not an absolute path", path.value.escape_debug());
+        cx.error(path.span, message).help("write the whole path, like \"/etc/mpathd/event\"");
         return None;
     }
     Some(PathBuf::from(path.value))
@@ -75,9 +64,7 @@ fn link_poll(cx: &mut Cx<'_>, table: &Table<'_>) -> Option<LinkPoll> {
                 .help("write \"auto\", \"off\" or a duration like \"10ms\"");
             None
         }
-        _ => table
-            .duration(cx, LINK_POLL, &POLL)
-            .map(|at| LinkPoll::Every(at.value)),
+        _ => table.duration(cx, LINK_POLL, &POLL).map(|at| LinkPoll::Every(at.value)),
     }
 }
 
@@ -86,27 +73,15 @@ fn announce(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<Duration> {
     for pair in times.windows(2) {
         if pair[0].value >= pair[1].value {
             let (a, b) = (duration::format(pair[0].value), duration::format(pair[1].value));
-            cx.error(
-                pair[1].span.clone(),
-                format!("`announce`: {b} does not come after {a}"),
-            )
-            .help("write the times after the move in rising order");
+            cx.error(pair[1].span.clone(), format!("`announce`: {b} does not come after {a}"))
+                .help("write the times after the move in rising order");
         }
     }
     let span = table.span_of("announce").unwrap_or_default();
     if times.len() > MOST_ANNOUNCE {
-        cx.error(
-            span,
-            format!(
-                "`announce` has {} times, at most {MOST_ANNOUNCE} are possible",
-                times.len()
-            ),
-        );
+        cx.error(span, format!("`announce` has {} times, at most {MOST_ANNOUNCE} are possible", times.len()));
     } else if times.is_empty() {
-        cx.warn(
-            span,
-            "announce is empty: neighbours are not told when an address moves",
-        );
+        cx.warn(span, "announce is empty: neighbours are not told when an address moves");
     }
     times.into_iter().map(|at| at.value).collect()
 }

@@ -33,14 +33,7 @@ pub(super) fn from_defaults(defaults: &Defaults) -> Detection {
 pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>, defaults: &Defaults) -> Detection {
     let mut detection = from_defaults(defaults);
     if let Some(time) = table.duration(cx, TIME, &FDT) {
-        overruled(
-            cx,
-            defaults,
-            &defaults.failure_detection_time,
-            TIME,
-            time.value,
-            time.span,
-        );
+        overruled(cx, defaults, &defaults.failure_detection_time, TIME, time.value, time.span);
         detection.failure_detection_time = time.value;
     }
     let flags = [
@@ -99,10 +92,7 @@ fn overruled<T: PartialEq>(
         return;
     };
     let (variable, raw, file) = (key.to_uppercase(), &setting.raw, &defaults.file);
-    let text = format!(
-        "{variable}={raw} of {file} is overruled by {key} in {}",
-        cx.file()
-    );
+    let text = format!("{variable}={raw} of {file} is overruled by {key} in {}", cx.file());
     cx.note(Level::Info, span, text);
 }
 

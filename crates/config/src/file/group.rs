@@ -66,29 +66,16 @@ pub(super) struct Data {
 }
 
 pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
-    let probe = [
-        ("auto", ProbeMode::Auto),
-        ("testaddress", ProbeMode::TestAddress),
-        ("link", ProbeMode::Link),
-    ];
-    let adopt = [
-        ("static", Adopt::Static),
-        ("all", Adopt::All),
-        ("none", Adopt::None),
-    ];
-    let confirm = [
-        ("all", Confirm::All),
-        ("icmp", Confirm::Icmp),
-        ("off", Confirm::Off),
-    ];
+    let probe =
+        [("auto", ProbeMode::Auto), ("testaddress", ProbeMode::TestAddress), ("link", ProbeMode::Link)];
+    let adopt = [("static", Adopt::Static), ("all", Adopt::All), ("none", Adopt::None)];
+    let confirm = [("all", Confirm::All), ("icmp", Confirm::Icmp), ("off", Confirm::Off)];
     let failback = table.boolean(cx, "failback");
     Draft {
         header: table.span.clone(),
         name: name(cx, table, "group", GROUP_NAME),
         failure_detection_time: table.duration(cx, "failure_detection_time", &FDT),
-        failback: failback
-            .zip(table.span_of("failback"))
-            .map(|(value, span)| At { value, span }),
+        failback: failback.zip(table.span_of("failback")).map(|(value, span)| At { value, span }),
         probe: table.word(cx, "probe", &probe).unwrap_or_default(),
         targets: targets(cx, table),
         adopt: table.word(cx, "adopt", &adopt).unwrap_or_default(),
@@ -114,13 +101,7 @@ fn addresses(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<Data> {
         let text = table.required(cx, "address");
         let address = text.and_then(|text| address::with_prefix(cx, &text, Role::Data));
         let home = table.string(cx, "home");
-        Data {
-            address,
-            home: home.map(|at| At {
-                value: at.value.to_owned(),
-                span: at.span,
-            }),
-        }
+        Data { address, home: home.map(|at| At { value: at.value.to_owned(), span: at.span }) }
     };
     tables.iter().map(data).collect()
 }
@@ -139,14 +120,11 @@ fn name(cx: &mut Cx<'_>, table: &Table<'_>, what: &str, longest: usize) -> Optio
     } else if let Some(c) = name.chars().find(|c| bad(*c)) {
         format!("the {what} name \"{shown}\" contains {c:?}")
     } else if name == "." || name == ".." {
-        format!("\"{shown}\" cannot be the name of a {what}")
+        format!("the {what} name cannot be \"{shown}\"")
     } else if name == "lo" && what == "interface" {
         "lo is the loopback interface and cannot be in a group".to_owned()
     } else {
-        return Some(At {
-            value: name.to_owned(),
-            span: at.span,
-        });
+        return Some(At { value: name.to_owned(), span: at.span });
     };
     cx.error(at.span, message);
     None
@@ -156,15 +134,9 @@ fn test_addresses(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<At<TestAddress>> {
     let mut found = Vec::new();
     for text in table.strings(cx, "test_addresses") {
         if text.value == "link-local" {
-            found.push(At {
-                value: TestAddress::LinkLocal,
-                span: text.span,
-            });
+            found.push(At { value: TestAddress::LinkLocal, span: text.span });
         } else if let Some(at) = address::with_prefix(cx, &text, Role::Test) {
-            found.push(At {
-                value: TestAddress::Address(at.value),
-                span: at.span,
-            });
+            found.push(At { value: TestAddress::Address(at.value), span: at.span });
         }
     }
     found
@@ -173,19 +145,10 @@ fn test_addresses(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<At<TestAddress>> {
 fn targets(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<At<IpAddr>> {
     let texts = table.strings(cx, "targets");
     if let (true, Some(span)) = (texts.len() > MOST_TARGETS, table.span_of("targets")) {
-        cx.error(
-            span,
-            format!(
-                "`targets` has {} entries, at most {MOST_TARGETS} are possible",
-                texts.len()
-            ),
-        );
+        cx.error(span, format!("`targets` has {} entries, at most {MOST_TARGETS} are possible", texts.len()));
         return Vec::new();
     }
-    texts
-        .into_iter()
-        .filter_map(|text| address::target(cx, &text))
-        .collect()
+    texts.into_iter().filter_map(|text| address::target(cx, &text)).collect()
 }
 
 impl Draft {
@@ -196,11 +159,7 @@ impl Draft {
 
     /// The interface that data addresses call home unless they say otherwise: the first that is not standby.
     fn default_home(&self) -> Option<&str> {
-        let first = self
-            .interfaces
-            .iter()
-            .find(|nic| !nic.standby)
-            .or(self.interfaces.first())?;
+        let first = self.interfaces.iter().find(|nic| !nic.standby).or(self.interfaces.first())?;
         first.name.as_ref().map(|n| n.value.as_str())
     }
 
@@ -216,10 +175,7 @@ impl Draft {
         };
         let address = |data: Data| {
             let home = data.home.map_or_else(|| default_home.clone(), |at| at.value);
-            Some(DataAddress {
-                address: data.address?.value,
-                home,
-            })
+            Some(DataAddress { address: data.address?.value, home })
         };
         Group {
             name: self.name.map_or_else(String::new, |at| at.value),

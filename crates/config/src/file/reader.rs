@@ -24,9 +24,21 @@ pub(crate) struct At<T> {
 pub(crate) struct Cx<'f> {
     file: &'f str,
     text: Arc<str>,
+    /// The errors, at most [`MOST_PROBLEMS`].
     pub(crate) problems: Vec<Problem>,
+    /// Errors beyond those.
+    pub(crate) dropped: usize,
+    /// Takes what is said about a dropped error.
+    scratch: Problem,
+    /// Log lines, at most [`MOST_NOTICES`].
     pub(crate) notices: Vec<Notice>,
 }
+
+/// Errors that are worked out. More are only counted: each costs a walk through the text.
+const MOST_PROBLEMS: usize = 1000;
+
+/// Log lines that one file can give rise to.
+const MOST_NOTICES: usize = 100;
 
 impl<'f> Cx<'f> {
     pub(crate) fn new(file: &'f str, text: &str) -> Cx<'f> {
@@ -34,14 +46,19 @@ impl<'f> Cx<'f> {
             file,
             text: Arc::from(text),
             problems: Vec::new(),
+            dropped: 0,
+            scratch: Problem::of_file(file, ""),
             notices: Vec::new(),
         }
     }
 
     /// Reports an error; the result takes help and a second place.
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Problem {
-        self.problems
-            .push(Problem::at(self.file, &self.text, span, message.into()));
+        if self.problems.len() >= MOST_PROBLEMS {
+            self.dropped += 1;
+            return &mut self.scratch;
+        }
+        self.problems.push(Problem::at(self.file, &self.text, span, message.into()));
         self.problems.last_mut().expect("pushed just above")
     }
 
@@ -52,14 +69,11 @@ impl<'f> Cx<'f> {
 
     /// Logs a line about a place.
     pub(crate) fn note(&mut self, level: Level, span: Span, text: impl Into<String>) {
-        let line = Problem::at(self.file, &self.text, span, String::new())
-            .line
-            .unwrap_or(1);
-        self.notices.push(
-            Notice::new(level, text)
-                .with("file", self.file)
-                .with("line", line),
-        );
+        if self.notices.len() >= MOST_NOTICES {
+            return;
+        }
+        let line = Problem::at(self.file, &self.text, span, String::new()).line.unwrap_or(1);
+        self.notices.push(Notice::new(level, text).with("file", self.file).with("line", line));
     }
 
     /// How the file is called.
@@ -99,10 +113,7 @@ impl<'t> Table<'t> {
         name: &'static str,
         keys: &[&str],
     ) -> Table<'t> {
-        for (key, _) in table
-            .iter()
-            .filter(|(key, _)| !keys.contains(&key.get_ref().as_ref()))
-        {
+        for (key, _) in table.iter().filter(|(key, _)| !keys.contains(&key.get_ref().as_ref())) {
             super::unknown_key(cx, key.get_ref(), key.span(), name, keys);
         }
         Table { table, span, name }
@@ -124,11 +135,7 @@ impl<'t> Table<'t> {
     }
 
     fn wrong(&self, cx: &mut Cx<'_>, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
-        let message = format!(
-            "`{key}` in {} must be {wanted}, this is {}",
-            self.name,
-            kind(value.get_ref())
-        );
+        let message = format!("`{key}` in {} must be {wanted}, this is {}", self.name, kind(value.get_ref()));
         let problem = cx.error(value.span(), message);
         match (value.get_ref(), wanted) {
             (DeValue::String(s), "true or false") if matches!(s.as_ref(), "yes" | "on" | "true") => {
@@ -177,10 +184,7 @@ impl<'t> Table<'t> {
             return Vec::new();
         };
         let DeValue::Array(array) = value.get_ref() else {
-            let message = format!(
-                "`{key}` must be an array of tables, this is {}",
-                kind(value.get_ref())
-            );
+            let message = format!("`{key}` must be an array of tables, this is {}", kind(value.get_ref()));
             cx.error(value.span(), message).help(format!("write {name}"));
             return Vec::new();
         };
@@ -201,10 +205,7 @@ impl<'t> Table<'t> {
     pub(crate) fn string(&self, cx: &mut Cx<'_>, key: &str) -> Option<At<&'t str>> {
         let value = self.get(key)?;
         match value.get_ref() {
-            DeValue::String(text) => Some(At {
-                value: text.as_ref(),
-                span: value.span(),
-            }),
+            DeValue::String(text) => Some(At { value: text.as_ref(), span: value.span() }),
             _ => {
                 self.wrong(cx, key, value, "a string");
                 None
@@ -243,10 +244,7 @@ impl<'t> Table<'t> {
         self.elements(cx, key, "an array of strings")
             .into_iter()
             .filter_map(|value| match value.get_ref() {
-                DeValue::String(text) => Some(At {
-                    value: text.as_ref(),
-                    span: value.span(),
-                }),
+                DeValue::String(text) => Some(At { value: text.as_ref(), span: value.span() }),
                 other => {
                     let message = format!("`{key}` must hold strings, this is {}", kind(other));
                     cx.error(value.span(), message);
@@ -314,10 +312,7 @@ impl<'t> Table<'t> {
         range: &RangeInclusive<Duration>,
     ) -> Vec<At<Duration>> {
         let elements = self.elements(cx, key, "an array of durations");
-        elements
-            .into_iter()
-            .filter_map(|value| duration_of(cx, key, value, range))
-            .collect()
+        elements.into_iter().filter_map(|value| duration_of(cx, key, value, range)).collect()
     }
 }
 
@@ -338,8 +333,7 @@ fn duration_of(
     };
     match parsed {
         Err(bad) => {
-            cx.error(value.span(), format!("`{key}`: {}", bad.message))
-                .help(bad.help);
+            cx.error(value.span(), format!("`{key}`: {}", bad.message)).help(bad.help);
             None
         }
         Ok(found) if !range.contains(&found) => {
@@ -349,9 +343,6 @@ fn duration_of(
                 .help(format!("anything from {low} to {high} will do"));
             None
         }
-        Ok(found) => Some(At {
-            value: found,
-            span: value.span(),
-        }),
+        Ok(found) => Some(At { value: found, span: value.span() }),
     }
 }

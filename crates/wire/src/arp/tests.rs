@@ -33,12 +33,7 @@ fn gratuitous_reply_bytes() {
 
 #[test]
 fn probe_bytes() {
-    let frame = request_frame(
-        MAC,
-        Mac::BROADCAST,
-        Ipv4Addr::UNSPECIFIED,
-        Ipv4Addr::new(192, 0, 2, 1),
-    );
+    let frame = request_frame(MAC, Mac::BROADCAST, Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(192, 0, 2, 1));
     let mut want = GRATUITOUS;
     want[28..32].fill(0);
     want[41] = 1;
@@ -50,11 +45,7 @@ fn every_fixed_field_is_checked() {
     let good = &GRATUITOUS[14..];
     assert!(parse(good).is_ok());
     let padded = [good, &[0; 18]].concat();
-    assert_eq!(
-        parse(&padded),
-        parse(good),
-        "Ethernet padding is not part of the packet"
-    );
+    assert_eq!(parse(&padded), parse(good), "Ethernet padding is not part of the packet");
     let table = [
         (1, 6, "ARP hardware type is 0x6"),
         (2, 0x86, "ARP protocol type is 0x8600"),
@@ -68,10 +59,7 @@ fn every_fixed_field_is_checked() {
         bad[offset] = value;
         assert_eq!(parse(&bad).unwrap_err().to_string(), message);
     }
-    assert_eq!(
-        parse(&good[..27]).unwrap_err().to_string(),
-        "ARP packet has 27 bytes, 28 needed"
-    );
+    assert_eq!(parse(&good[..27]).unwrap_err().to_string(), "ARP packet has 27 bytes, 28 needed");
 }
 
 proptest! {

@@ -5,16 +5,9 @@ use proptest::prelude::*;
 
 #[test]
 fn request_bytes() {
-    let echo = Echo {
-        ident: 0x1234,
-        seq: 1,
-        payload: &[0xab, 0xcd],
-    };
+    let echo = Echo { ident: 0x1234, seq: 1, payload: &[0xab, 0xcd] };
     // 0800 + 1234 + 0001 + abcd = c602, complement 39fd.
-    assert_eq!(
-        echo.emit_request(),
-        [8, 0, 0x39, 0xfd, 0x12, 0x34, 0, 1, 0xab, 0xcd]
-    );
+    assert_eq!(echo.emit_request(), [8, 0, 0x39, 0xfd, 0x12, 0x34, 0, 1, 0xab, 0xcd]);
 }
 
 #[rustfmt::skip]
@@ -28,15 +21,7 @@ const REPLY: [u8; 30] = [
 fn reply_with_its_ipv4_header() {
     let (header, reply) = parse_reply_packet(&REPLY).unwrap();
     assert_eq!(header.source.to_string(), "192.0.2.1");
-    assert_eq!(
-        reply,
-        EchoReply {
-            code: 0,
-            ident: 0x1234,
-            seq: 1,
-            payload: &[0xab, 0xcd]
-        }
-    );
+    assert_eq!(reply, EchoReply { code: 0, ident: 0x1234, seq: 1, payload: &[0xab, 0xcd] });
 }
 
 #[test]

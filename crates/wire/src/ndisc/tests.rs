@@ -40,10 +40,7 @@ fn solicitation_bytes() {
     assert_eq!(frame[78..], [1, 1, 2, 0, 0, 0, 0, 1]);
     let (envelope, message) = parse_frame(&frame).unwrap();
     assert_eq!(envelope.hop_limit, 255);
-    let want = Solicitation {
-        target: six("fe80::12:3456"),
-        source_mac: Some(MAC),
-    };
+    let want = Solicitation { target: six("fe80::12:3456"), source_mac: Some(MAC) };
     assert_eq!(message, Message::Solicitation(want));
 }
 
@@ -51,10 +48,7 @@ fn solicitation_bytes() {
 fn dad_solicitation_has_no_option() {
     let frame = solicitation_frame(MAC, Ipv6Addr::UNSPECIFIED, six("fe80::2"));
     assert_eq!(frame.len(), 78);
-    let want = Solicitation {
-        target: six("fe80::2"),
-        source_mac: None,
-    };
+    let want = Solicitation { target: six("fe80::2"), source_mac: None };
     assert_eq!(parse_frame(&frame).unwrap().1, Message::Solicitation(want));
 }
 
@@ -65,10 +59,7 @@ fn unicast_forms_go_to_the_neighbour() {
     let tell = unsolicited_na_frame_to(MAC, peer, six("fe80::9"), six("2001:db8::1"), false);
     for frame in [ask, tell] {
         let (envelope, _) = parse_frame(&frame).unwrap();
-        assert_eq!(
-            (envelope.destination_mac, envelope.destination),
-            (peer, six("fe80::9"))
-        );
+        assert_eq!((envelope.destination_mac, envelope.destination), (peer, six("fe80::9")));
     }
 }
 
@@ -99,9 +90,7 @@ fn invalid_messages_are_refused() {
     let mut unknown = good.clone();
     unknown[24] = 14;
     unknown.extend([2, 1, 2, 0, 0, 0, 0, 1]);
-    let Ok(Message::Advertisement(a)) = parse(&unknown) else {
-        panic!("unknown options are skipped")
-    };
+    let Ok(Message::Advertisement(a)) = parse(&unknown) else { panic!("unknown options are skipped") };
     assert_eq!(a.target_mac, Some(MAC));
 }
 
@@ -110,10 +99,7 @@ fn rules_that_need_the_ipv6_header() {
     let link_local = six("fe80::1");
     let table = [
         (
-            Envelope {
-                hop_limit: 254,
-                ..envelope(MAC, MAC, link_local, link_local)
-            },
+            Envelope { hop_limit: 254, ..envelope(MAC, MAC, link_local, link_local) },
             None,
             "IPv6 hop limit is 0xfe",
         ),
@@ -129,13 +115,7 @@ fn rules_that_need_the_ipv6_header() {
         ),
     ];
     for (envelope, source_mac, message) in table {
-        let frame = envelope.frame(
-            Solicitation {
-                target: link_local,
-                source_mac,
-            }
-            .emit(),
-        );
+        let frame = envelope.frame(Solicitation { target: link_local, source_mac }.emit());
         assert_eq!(parse_frame(&frame).unwrap_err().to_string(), message);
     }
     let solicited = Advertisement {
