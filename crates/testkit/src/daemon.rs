@@ -50,10 +50,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts mpathd with this configuration text and waits until its control socket answers.
     pub fn start(host: &Arc<Host>, config: &str) -> Result<Daemon, Error> {
-        let options = DaemonOptions {
-            config: config.to_owned(),
-            ..DaemonOptions::default()
-        };
+        let options = DaemonOptions { config: config.to_owned(), ..DaemonOptions::default() };
         let daemon = Daemon::launch(host, options)?;
         daemon.wait_ready()?;
         Ok(daemon)
@@ -112,6 +109,11 @@ impl Daemon {
         self.scratch.join("mpathd.sock")
     }
 
+    /// The temporary directory with all its files.
+    pub fn directory(&self) -> PathBuf {
+        self.scratch.join("")
+    }
+
     /// Its state directory.
     pub fn state_dir(&self) -> PathBuf {
         self.scratch.join("state")
@@ -124,8 +126,7 @@ impl Daemon {
 
     /// Waits until the control socket answers.
     pub fn wait_ready(&self) -> Result<(), Error> {
-        self.wait_status(PATIENCE, "its control socket answers", |_| true)
-            .map(drop)
+        self.wait_status(PATIENCE, "its control socket answers", |_| true).map(drop)
     }
 
     /// The whole picture, as the daemon tells it.
@@ -156,10 +157,7 @@ impl Daemon {
                     Some(Err(e)) => e.to_string(),
                     None => String::new(),
                 };
-                let why = format!(
-                    "not within {deadline:?}; {picture}\nits log:\n{}",
-                    self.log_text()
-                );
+                let why = format!("not within {deadline:?}; {picture}\nits log:\n{}", self.log_text());
                 Err(Error::new(format!("wait for mpathd: {what}"), why))
             }
         }
@@ -242,12 +240,7 @@ impl Daemon {
 
     /// Waits for a log line that contains `text`, past the first `after` lines.
     pub fn wait_log_after(&self, after: usize, deadline: Duration, text: &str) -> Result<LogLine, Error> {
-        let find = || {
-            self.log()
-                .into_iter()
-                .skip(after)
-                .find(|line| line.text.contains(text))
-        };
+        let find = || self.log().into_iter().skip(after).find(|line| line.text.contains(text));
         poll_until(deadline, find).ok_or_else(|| {
             let why = format!("not within {deadline:?}; its log:\n{}", self.log_text());
             Error::new(format!("wait for '{text}' in the log of mpathd"), why)

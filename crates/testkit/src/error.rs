@@ -14,10 +14,7 @@ pub struct Error {
 impl Error {
     /// `what` names operation and object; `why` is the cause.
     pub fn new(what: impl Into<String>, why: impl fmt::Display) -> Error {
-        Error {
-            what: what.into(),
-            why: why.to_string(),
-        }
+        Error { what: what.into(), why: why.to_string() }
     }
 }
 

@@ -61,11 +61,7 @@ impl Host {
             name: name.to_owned(),
             namespace,
             socket: Mutex::new(socket),
-            holder: Holder {
-                tid,
-                jobs: Some(jobs),
-                thread: Some(thread),
-            },
+            holder: Holder { tid, jobs: Some(jobs), thread: Some(thread) },
         };
         host.set_up("lo")?;
         Ok(host)
@@ -88,9 +84,7 @@ impl Host {
 
     /// The rtnetlink socket of this namespace, for this caller alone.
     pub(crate) fn netlink(&self) -> MutexGuard<'_, Socket> {
-        self.socket
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.socket.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Runs `f` on a thread inside the namespace. Sockets that `f` opens stay in it wherever they are used.
@@ -115,10 +109,8 @@ impl Host {
         name: &str,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<T>, Error> {
-        let namespace = self
-            .namespace
-            .try_clone()
-            .context(|| format!("duplicate network namespace {}", self.name))?;
+        let namespace =
+            self.namespace.try_clone().context(|| format!("duplicate network namespace {}", self.name))?;
         let host = self.name.clone();
         std::thread::Builder::new()
             .name(name.to_owned())
@@ -136,23 +128,15 @@ impl Host {
         die_with_parent(&mut command);
         let (done, started) = mpsc::channel();
         let job: Job = Box::new(move || drop(done.send(Process::start(command))));
-        let jobs = self
-            .holder
-            .jobs
-            .as_ref()
-            .expect("jobs are taken until the host is dropped");
-        jobs.send(job)
-            .context(|| format!("start a process on {}", self.name))?;
-        started
-            .recv()
-            .context(|| format!("start a process on {}", self.name))?
+        let jobs = self.holder.jobs.as_ref().expect("jobs are taken until the host is dropped");
+        jobs.send(job).context(|| format!("start a process on {}", self.name))?;
+        started.recv().context(|| format!("start a process on {}", self.name))?
     }
 
     /// Writes a file below /proc/sys as this namespace shows it: `net/ipv4/ip_forward`.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<(), Error> {
         let path = format!("/proc/sys/{key}");
-        self.run(|| fs::write(&path, value))
-            .context(|| format!("write '{value}' to {path} on {}", self.name))
+        self.run(|| fs::write(&path, value)).context(|| format!("write '{value}' to {path} on {}", self.name))
     }
 
     /// Reads a file below /proc/sys as this namespace shows it.

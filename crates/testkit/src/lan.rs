@@ -53,12 +53,7 @@ pub struct LanOptions {
 
 impl Default for LanOptions {
     fn default() -> LanOptions {
-        LanOptions {
-            nics: 2,
-            configured: true,
-            late_carrier: false,
-            dad: false,
-        }
+        LanOptions { nics: 2, configured: true, late_carrier: false, dad: false }
     }
 }
 
@@ -144,8 +139,7 @@ impl Lan {
         }
         // Bridges are switches here, not hosts that answer.
         for scope in ["all", "default"] {
-            self.switch
-                .sysctl(&format!("net/ipv6/conf/{scope}/disable_ipv6"), "1")?;
+            self.switch.sysctl(&format!("net/ipv6/conf/{scope}/disable_ipv6"), "1")?;
         }
         self.router.sysctl("net/ipv4/ip_forward", "1")?;
         self.router.sysctl("net/ipv6/conf/all/forwarding", "1")
@@ -155,8 +149,7 @@ impl Lan {
     fn add_switch(&mut self, n: usize, core: IfIndex) -> Result<(), Error> {
         let (uplink, port) = (format!("u{n}"), format!("c{n}"));
         let switch = self.switch.bridge(&format!("sw{n}"))?;
-        self.switch
-            .veth(end(&uplink, None), &self.switch, end(&port, None))?;
+        self.switch.veth(end(&uplink, None), &self.switch, end(&port, None))?;
         let nic = Nic {
             name: format!("eth{n}"),
             mac: Mac([2, 0, 0, 0, 1, u8::try_from(n).unwrap_or(u8::MAX)]),
@@ -172,10 +165,7 @@ impl Lan {
     fn attach(&self, n: usize) -> Result<(), Error> {
         let nic = &self.nics[n];
         let port = format!("p{n}");
-        let index = self
-            .options
-            .late_carrier
-            .then(|| 1000 + IfIndex::try_from(n).unwrap_or(0));
+        let index = self.options.late_carrier.then(|| 1000 + IfIndex::try_from(n).unwrap_or(0));
         let mut inside = end(&nic.name, Some(nic.mac));
         let mut outside = end(&port, None);
         (inside.index, outside.index) = (index, index);
@@ -227,9 +217,5 @@ impl Lan {
 }
 
 fn end(name: &str, mac: Option<Mac>) -> End {
-    End {
-        name: name.to_owned(),
-        mac,
-        ..End::default()
-    }
+    End { name: name.to_owned(), mac, ..End::default() }
 }

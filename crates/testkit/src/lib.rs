@@ -16,6 +16,7 @@
 //! ```
 
 pub mod daemon;
+pub mod demo;
 pub mod error;
 pub mod host;
 pub mod lan;

@@ -23,22 +23,13 @@ impl Host {
         one.namespace = Some(self.fd());
         other.namespace = Some(peer.fd());
         create::veth(&mut self.netlink(), &one, &other).context(|| {
-            format!(
-                "make veth {} on {} - {} on {}",
-                one.name,
-                self.name(),
-                other.name,
-                peer.name()
-            )
+            format!("make veth {} on {} - {} on {}", one.name, self.name(), other.name, peer.name())
         })
     }
 
     /// Makes a bridge that behaves like a plain switch, and sets it up.
     pub fn bridge(&self, name: &str) -> Result<IfIndex, Error> {
-        let end = End {
-            name: name.to_owned(),
-            ..End::default()
-        };
+        let end = End { name: name.to_owned(), ..End::default() };
         create::bridge(&mut self.netlink(), &end)
             .context(|| format!("make bridge {name} on {}", self.name()))?;
         self.set_up(name)?;
@@ -48,11 +39,7 @@ impl Host {
     /// Makes a macvlan in bridge mode on `parent`.
     pub fn macvlan(&self, name: &str, parent: &str, mac: Option<Mac>) -> Result<(), Error> {
         let parent = self.index_of(parent)?;
-        let end = End {
-            name: name.to_owned(),
-            mac,
-            ..End::default()
-        };
+        let end = End { name: name.to_owned(), mac, ..End::default() };
         create::macvlan(&mut self.netlink(), &end, parent)
             .context(|| format!("make macvlan {name} on {}", self.name()))
     }
@@ -137,6 +124,5 @@ fn parse(addr: &str) -> Result<IfAddr, Error> {
 }
 
 fn parse_ip(addr: &str) -> Result<IpAddr, Error> {
-    addr.parse::<IpAddr>()
-        .context(|| format!("read the address {addr}"))
+    addr.parse::<IpAddr>().context(|| format!("read the address {addr}"))
 }

@@ -31,10 +31,7 @@ pub fn enter_private_namespace() -> Result<(), Error> {
     match unshare(plain | CloneFlags::CLONE_NEWUSER) {
         Ok(()) => map_root(uid.as_raw(), gid.as_raw()),
         Err(_) if uid.is_root() && unshare(plain).is_ok() => Ok(()),
-        Err(cause) => Err(Error::new(
-            "create a user namespace",
-            format!("{}; {}", cause.desc(), remedy()),
-        )),
+        Err(cause) => Err(Error::new("create a user namespace", format!("{}; {}", cause.desc(), remedy()))),
     }
 }
 
@@ -119,25 +116,16 @@ fn run_child(test_name: &str, deadline: Duration) -> Result<(ExitStatus, String)
     let binary = std::env::current_exe().context(|| "find the test binary")?;
     let mut command = Command::new(&binary);
     command
-        .args([
-            test_name,
-            "--exact",
-            "--nocapture",
-            "--include-ignored",
-            "--test-threads=1",
-        ])
+        .args([test_name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(MARK, test_name)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
     mpath_linux::sys::unshare_before_exec(&mut command);
-    let mut child = command.spawn().map_err(|e| {
-        Error::new(
-            "start the child in its own namespaces",
-            format!("{e}; {}", remedy()),
-        )
-    })?;
+    let mut child = command
+        .spawn()
+        .map_err(|e| Error::new("start the child in its own namespaces", format!("{e}; {}", remedy())))?;
     let group = Pid::from_raw(i32::try_from(child.id()).expect("a pid fits in i32"));
     let readers = [drain(child.stdout.take()), drain(child.stderr.take())];
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Error};
 use crate::wait::poll_until;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -34,25 +34,21 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the command with its stderr captured, in the namespaces of the calling thread.
+    /// Starts the command with its stderr captured and no signal blocked, in the namespaces of the calling thread.
     pub fn start(mut command: Command) -> Result<Process, Error> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context(|| format!("start {name}"))?;
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        // A child inherits the mask of the thread that starts it.
+        let mask = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK).context(|| "unblock signals")?;
+        let started = command.spawn();
+        mask.thread_set_mask().context(|| "block signals")?;
+        let mut child = started.context(|| format!("start {name}"))?;
         let lines = Lines::default();
         let reader = child.stderr.take().map(|pipe| {
             let lines = Arc::clone(&lines);
             std::thread::spawn(move || capture(pipe, &lines))
         });
-        Ok(Process {
-            name,
-            child,
-            lines,
-            reader,
-        })
+        Ok(Process { name, child, lines, reader })
     }
 
     /// Process id.
@@ -120,9 +116,6 @@ fn capture(pipe: ChildStderr, lines: &Lines) {
         if lines.len() >= MAX_LINES {
             lines.pop_front();
         }
-        lines.push_back(LogLine {
-            at: Instant::now(),
-            text,
-        });
+        lines.push_back(LogLine { at: Instant::now(), text });
     }
 }

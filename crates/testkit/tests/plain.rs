@@ -30,15 +30,11 @@ fn traffic_flows_both_ways_of_both_families() {
     isolated("traffic_flows_both_ways_of_both_families", || {
         let lan = lan();
         let _echo = Echo::start(&lan.server, PORT).unwrap();
-        let streams: Vec<UdpStream> = [
-            (&lan.near, DATA4),
-            (&lan.near, DATA6),
-            (&lan.far, DATA4),
-            (&lan.far, DATA6),
-        ]
-        .into_iter()
-        .map(|(client, data)| UdpStream::start(client, target(data), 1000).unwrap())
-        .collect();
+        let streams: Vec<UdpStream> =
+            [(&lan.near, DATA4), (&lan.near, DATA6), (&lan.far, DATA4), (&lan.far, DATA6)]
+                .into_iter()
+                .map(|(client, data)| UdpStream::start(client, target(data), 1000).unwrap())
+                .collect();
         for stream in &streams {
             wait_until(SOON, "an answer", || stream.alive_since(Instant::now() - SOON));
         }
@@ -93,14 +89,9 @@ fn blackhole_keeps_the_carrier_and_passes_nothing() {
         let quiet = Instant::now();
         std::thread::sleep(Duration::from_millis(300));
         assert!(lan.server.is_running("eth0"));
-        assert!(
-            !four.alive_since(quiet) && !six.alive_since(quiet),
-            "something passes"
-        );
+        assert!(!four.alive_since(quiet) && !six.alive_since(quiet), "something passes");
         let healed = lan.heal(0).unwrap();
-        wait_until(SOON, "answers again", || {
-            four.alive_since(healed) && six.alive_since(healed)
-        });
+        wait_until(SOON, "answers again", || four.alive_since(healed) && six.alive_since(healed));
         for stream in [&four, &six] {
             let report = stream.window(closed, Instant::now());
             println!("{report:?}");
@@ -152,10 +143,7 @@ fn nics_come_and_go_and_change_names() {
 #[test]
 fn late_carrier_gives_both_ends_one_index() {
     isolated("late_carrier_gives_both_ends_one_index", || {
-        let options = LanOptions {
-            late_carrier: true,
-            ..LanOptions::default()
-        };
+        let options = LanOptions { late_carrier: true, ..LanOptions::default() };
         let lan = Lan::new(options).unwrap();
         let inside = lan.server.index_of("eth1").unwrap();
         assert_eq!(inside, lan.switch.index_of("p1").unwrap());
@@ -167,14 +155,8 @@ fn a_failure_inside_is_shown_outside() {
     let name = "a_failure_inside_is_shown_outside";
     let caught = std::panic::catch_unwind(|| isolated(name, || panic!("this is the reason")));
     // In the child this assertion fails, as it must.
-    let message = *caught
-        .unwrap_err()
-        .downcast::<String>()
-        .expect("the kit's own message");
-    assert!(
-        message.contains("isolated test") && message.contains("this is the reason"),
-        "{message}"
-    );
+    let message = *caught.unwrap_err().downcast::<String>().expect("the kit's own message");
+    assert!(message.contains("isolated test") && message.contains("this is the reason"), "{message}");
 }
 
 #[test]
@@ -182,9 +164,6 @@ fn a_test_that_hangs_is_ended() {
     let name = "a_test_that_hangs_is_ended";
     let hang = || std::thread::sleep(Duration::from_secs(3600));
     let caught = std::panic::catch_unwind(|| isolated_for(name, Duration::from_millis(500), hang));
-    let message = *caught
-        .unwrap_err()
-        .downcast::<String>()
-        .expect("the kit's own message");
+    let message = *caught.unwrap_err().downcast::<String>().expect("the kit's own message");
     assert!(message.contains("not finished within 500ms"), "{message}");
 }

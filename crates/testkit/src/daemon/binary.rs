@@ -11,19 +11,21 @@ use std::time::SystemTime;
 /// Names the program that is to be used.
 const VARIABLE: &str = "MPATHD_BIN";
 
-/// The daemon's program: `$MPATHD_BIN`, else beside the running program or in a directory above (where cargo puts it),
+/// The daemon's program: `$MPATHD_BIN`, else beside the running program,
 /// else in `$PATH`.
 pub fn find_daemon() -> Result<PathBuf, Error> {
     if let Some(path) = std::env::var_os(VARIABLE) {
         return Ok(path.into());
     }
     let exe = std::env::current_exe().context(|| "find the running program")?;
-    let beside = exe.ancestors().skip(1).take(3).map(|dir| dir.join("mpathd"));
+    // Test binaries live one directory below, in `deps`; packages put daemons into sbin.
+    let dir = exe.parent().unwrap_or(Path::new("/"));
+    let beside = ["mpathd", "../mpathd", "../sbin/mpathd"].map(|name| dir.join(name));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).map(|dir| dir.join("mpathd"));
-    let mut all = beside.chain(in_path);
+    let mut all = beside.into_iter().chain(in_path);
     all.find(|candidate| candidate.is_file()).ok_or_else(|| {
-        let dir = exe.parent().unwrap_or(Path::new("/")).display().to_string();
+        let dir = dir.display();
         Error::new(
             "find the program mpathd",
             format!("it is neither in {dir} nor in $PATH; install it there or set {VARIABLE}"),
@@ -42,9 +44,8 @@ pub fn build_daemon() {
             return;
         };
         let exe = std::env::current_exe().expect("the test binary has a path");
-        let Some(profile_dir) = exe
-            .ancestors()
-            .find(|dir| !dir.ends_with("deps") && dir.join("deps").is_dir())
+        let Some(profile_dir) =
+            exe.ancestors().find(|dir| !dir.ends_with("deps") && dir.join("deps").is_dir())
         else {
             return;
         };
@@ -67,11 +68,7 @@ pub fn build_daemon() {
             .output();
         let output = output.unwrap_or_else(|e| panic!("run cargo build -p mpathd: {e}"));
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "cargo build -p mpathd: {}\n{errors}",
-            output.status
-        );
+        assert!(output.status.success(), "cargo build -p mpathd: {}\n{errors}", output.status);
     });
 }
 
@@ -92,10 +89,7 @@ fn newer(dir: &Path, time: SystemTime) -> bool {
     };
     entries.flatten().any(|entry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => newer(&entry.path(), time),
-        Ok(_) => entry
-            .metadata()
-            .and_then(|m| m.modified())
-            .is_ok_and(|changed| changed > time),
+        Ok(_) => entry.metadata().and_then(|m| m.modified()).is_ok_and(|changed| changed > time),
         Err(_) => false,
     })
 }

@@ -29,15 +29,11 @@ fn call(socket: &Path, method: &str, parameters: Value) -> Result<Value, Error> 
     let mut stream = UnixStream::connect(socket).context(what)?;
     stream.set_read_timeout(Some(TIMEOUT)).context(what)?;
     stream.set_write_timeout(Some(TIMEOUT)).context(what)?;
-    let mut request = json!({ "method": method, "parameters": parameters })
-        .to_string()
-        .into_bytes();
+    let mut request = json!({ "method": method, "parameters": parameters }).to_string().into_bytes();
     request.push(0);
     stream.write_all(&request).context(what)?;
     let mut reply = Vec::new();
-    BufReader::new(stream.take(MAX_REPLY))
-        .read_until(0, &mut reply)
-        .context(what)?;
+    BufReader::new(stream.take(MAX_REPLY)).read_until(0, &mut reply).context(what)?;
     if reply.pop() != Some(0) {
         return Err(Error::new(what(), "the daemon closed the connection"));
     }

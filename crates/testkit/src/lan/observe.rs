@@ -30,10 +30,7 @@ impl Host {
         let mut found: Vec<NicAddress> = inventory
             .addresses
             .iter()
-            .map(|a| NicAddress {
-                nic: name_of(&inventory, a.index),
-                addr: a.addr,
-            })
+            .map(|a| NicAddress { nic: name_of(&inventory, a.index), addr: a.addr })
             .collect();
         found.sort();
         Ok(found)
@@ -59,11 +56,7 @@ impl Host {
     pub fn neighbour_mac(&self, address: &str) -> Option<Mac> {
         let wanted = ip(address);
         let inventory = self.inventory().unwrap_or_else(|e| panic!("{e}"));
-        inventory
-            .neighbours
-            .iter()
-            .find(|n| n.address == wanted)
-            .and_then(|n| n.mac)
+        inventory.neighbours.iter().find(|n| n.address == wanted).and_then(|n| n.mac)
     }
 
     /// Whether an interface exists, is up and has carrier.
@@ -87,10 +80,7 @@ impl Lan {
         let mut holders = self.server.holders(address);
         match (holders.pop(), holders.is_empty()) {
             (Some(nic), true) => nic,
-            _ => panic!(
-                "{address} must be on exactly one NIC; the server has {:?}",
-                self.server.addresses()
-            ),
+            _ => panic!("{address} must be on exactly one NIC; the server has {:?}", self.server.addresses()),
         }
     }
 }
@@ -102,7 +92,5 @@ fn name_of(inventory: &Inventory, index: IfIndex) -> String {
 
 #[track_caller]
 fn ip(address: &str) -> IpAddr {
-    address
-        .parse()
-        .unwrap_or_else(|_| panic!("'{address}' is not an address"))
+    address.parse().unwrap_or_else(|_| panic!("'{address}' is not an address"))
 }

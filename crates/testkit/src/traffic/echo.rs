@@ -59,35 +59,19 @@ fn common(fd: &OwnedFd) -> Result<(), Errno> {
 }
 
 fn open4(port: u16) -> Result<OwnedFd, Errno> {
-    let fd = socket(
-        AddressFamily::Inet,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     common(&fd)?;
     setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
-    bind(
-        fd.as_raw_fd(),
-        &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)),
-    )?;
+    bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)))?;
     Ok(fd)
 }
 
 fn open6(port: u16) -> Result<OwnedFd, Errno> {
-    let fd = socket(
-        AddressFamily::Inet6,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let fd = socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     common(&fd)?;
     setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
     setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true)?;
-    bind(
-        fd.as_raw_fd(),
-        &SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0)),
-    )?;
+    bind(fd.as_raw_fd(), &SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0)))?;
     Ok(fd)
 }
 
@@ -103,26 +87,17 @@ fn serve<A: SockaddrLike>(fd: &OwnedFd, stop: &Stop) {
             else {
                 continue;
             };
-            let asked = message
-                .cmsgs()
-                .ok()
-                .and_then(|mut list| list.find_map(reply_from));
+            let asked = message.cmsgs().ok().and_then(|mut list| list.find_map(reply_from));
             (message.bytes, message.address, asked)
         };
         let payload = [IoSlice::new(&data[..length])];
         let _ = match &asked {
-            Some(Asked::V4(info)) => send(
-                fd,
-                &payload,
-                &[ControlMessage::Ipv4PacketInfo(info)],
-                from.as_ref(),
-            ),
-            Some(Asked::V6(info)) => send(
-                fd,
-                &payload,
-                &[ControlMessage::Ipv6PacketInfo(info)],
-                from.as_ref(),
-            ),
+            Some(Asked::V4(info)) => {
+                send(fd, &payload, &[ControlMessage::Ipv4PacketInfo(info)], from.as_ref())
+            }
+            Some(Asked::V6(info)) => {
+                send(fd, &payload, &[ControlMessage::Ipv6PacketInfo(info)], from.as_ref())
+            }
             None => Ok(0),
         };
     }
@@ -150,10 +125,9 @@ fn reply_from(message: ControlMessageOwned) -> Option<Asked> {
             ipi_spec_dst: info.ipi_addr,
             ipi_addr: info.ipi_addr,
         })),
-        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Asked::V6(libc::in6_pktinfo {
-            ipi6_addr: info.ipi6_addr,
-            ipi6_ifindex: 0,
-        })),
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            Some(Asked::V6(libc::in6_pktinfo { ipi6_addr: info.ipi6_addr, ipi6_ifindex: 0 }))
+        }
         _ => None,
     }
 }

@@ -53,10 +53,7 @@ impl TcpSource {
         let stop = Stop::default();
         let asked = stop.clone();
         let thread = host.spawn_thread("tcp-source", move || serve(&listener, &asked))?;
-        Ok(TcpSource {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(TcpSource { stop, thread: Some(thread) })
     }
 }
 
@@ -148,23 +145,14 @@ impl TcpBulk {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let (asked, noted) = (stop.clone(), Arc::clone(&progress));
         let thread = client.spawn_thread("tcp-bulk", move || receive(stream, &asked, &noted))?;
-        Ok(TcpBulk {
-            progress,
-            stop,
-            thread: Some(thread),
-        })
+        Ok(TcpBulk { progress, stop, thread: Some(thread) })
     }
 
     /// What was seen between two times.
     pub fn window(&self, from: Instant, to: Instant) -> TcpReport {
         let progress = lock(&self.progress);
         let gap = longest_gap(&progress.arrivals, from, to);
-        TcpReport {
-            bytes: progress.bytes,
-            stall: gap.length,
-            at: gap.at,
-            broken: progress.broken.clone(),
-        }
+        TcpReport { bytes: progress.bytes, stall: gap.length, at: gap.at, broken: progress.broken.clone() }
     }
 
     /// Whether data came after `since` on the connection, and nothing broke it.
@@ -212,10 +200,7 @@ fn note(data: &[u8], progress: &Mutex<Progress>) -> Result<(), String> {
         return Err(format!("wrong byte at offset {}", wrong.0));
     }
     progress.bytes += data.len() as u64;
-    let close = progress
-        .arrivals
-        .last()
-        .is_some_and(|last| now.duration_since(*last) < RESOLUTION);
+    let close = progress.arrivals.last().is_some_and(|last| now.duration_since(*last) < RESOLUTION);
     if !close && progress.arrivals.len() < MAX_ARRIVALS {
         progress.arrivals.push(now);
     }

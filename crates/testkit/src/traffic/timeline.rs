@@ -17,10 +17,7 @@ pub struct Gap {
 /// `arrivals` is sorted.
 pub(super) fn longest_gap(arrivals: &[Instant], from: Instant, to: Instant) -> Gap {
     let first = arrivals.partition_point(|a| *a < from);
-    let mut longest = Gap {
-        at: from,
-        length: Duration::ZERO,
-    };
+    let mut longest = Gap { at: from, length: Duration::ZERO };
     let mut last = from;
     let inside = arrivals[first..].iter().copied().take_while(|a| *a <= to);
     for arrival in inside.chain([to]) {
@@ -47,13 +44,7 @@ mod tests {
         let arrivals = ms(base, &[0, 1, 2, 50, 51, 52, 300]);
         let at = |m| base + Duration::from_millis(m);
         let gap = longest_gap(&arrivals, at(1), at(60));
-        assert_eq!(
-            gap,
-            Gap {
-                at: at(2),
-                length: Duration::from_millis(48)
-            }
-        );
+        assert_eq!(gap, Gap { at: at(2), length: Duration::from_millis(48) });
     }
 
     #[test]
@@ -61,18 +52,9 @@ mod tests {
         let base = Instant::now();
         let at = |m| base + Duration::from_millis(m);
         let arrivals = ms(base, &[0, 10]);
-        assert_eq!(
-            longest_gap(&arrivals, at(5), at(30)).length,
-            Duration::from_millis(20)
-        );
-        assert_eq!(
-            longest_gap(&arrivals, at(20), at(30)).length,
-            Duration::from_millis(10)
-        );
+        assert_eq!(longest_gap(&arrivals, at(5), at(30)).length, Duration::from_millis(20));
+        assert_eq!(longest_gap(&arrivals, at(20), at(30)).length, Duration::from_millis(10));
         assert_eq!(longest_gap(&[], at(0), at(7)).length, Duration::from_millis(7));
-        assert_eq!(
-            longest_gap(&arrivals, at(9), at(10)).length,
-            Duration::from_millis(1)
-        );
+        assert_eq!(longest_gap(&arrivals, at(9), at(10)).length, Duration::from_millis(1));
     }
 }

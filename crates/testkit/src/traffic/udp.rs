@@ -80,11 +80,7 @@ impl UdpStream {
         let recording = Arc::new(Mutex::new(Recording::default()));
         let (asked, record) = (stop.clone(), Arc::clone(&recording));
         let thread = client.spawn_thread("udp-stream", move || stream(&socket, interval, &asked, &record))?;
-        Ok(UdpStream {
-            recording,
-            stop,
-            thread: Some(thread),
-        })
+        Ok(UdpStream { recording, stop, thread: Some(thread) })
     }
 
     /// What was seen between two times. Packets sent just before `to` may still be under way: leave the window time
@@ -116,10 +112,7 @@ impl UdpStream {
         let (from, to) = {
             let recording = lock(&self.recording);
             let now = Instant::now();
-            (
-                recording.sent.first().copied().unwrap_or(now),
-                recording.sent.last().copied().unwrap_or(now),
-            )
+            (recording.sent.first().copied().unwrap_or(now), recording.sent.last().copied().unwrap_or(now))
         };
         self.window(from, to)
     }
