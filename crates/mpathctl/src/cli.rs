@@ -1,0 +1,78 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Watches and controls mpathd, which moves IP addresses between the NICs of a group when one fails.
+#[derive(Debug, Parser)]
+#[command(name = "mpathctl", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Control socket of the daemon
+    #[arg(long, value_name = "PATH", global = true, default_value = mpath_ipc::DEFAULT_SOCKET)]
+    pub(crate) socket: PathBuf,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mpathctl status                    every group, NIC and address, and what is wrong
+  mpathctl status --exit-code        for monitoring: 0 all ok, 1 degraded, 2 failed
+  mpathctl watch                     events as they happen; stop with ^C
+  mpathctl offline eth0              before the cable of eth0 is pulled for maintenance
+  mpathctl online eth0               afterwards: its addresses come home
+  mpathctl check mpathd.toml && mpathctl reload
+  mpathctl --json status | jq '.groups[].state'
+  mpathctl demo                      see a failover in a private network; needs no root
+
+Exit status: 0 done; 1 refused or failed; 2 usage or configuration; 3 no daemon answers.";
+
+/// What to do. One file in `commands/` each.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show every group with its NICs and addresses
+    Status(crate::commands::status::Args),
+    /// Show events as they happen
+    Watch,
+    /// Take a NIC out of service: its addresses move to another NIC of the group
+    Offline(crate::commands::offline::Args),
+    /// Put a NIC back into service and bring its addresses home
+    Online(crate::commands::online::Args),
+    /// Check configuration files; needs no daemon
+    Check(crate::commands::check::Args),
+    /// Put the configuration file in force; a bad one is refused and the old one stays
+    Reload,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_command() {
+        for line in [
+            ["mpathctl", "--json", "--socket", "/s", "status"],
+            ["mpathctl", "status", "--json", "--socket", "/s"],
+            ["mpathctl", "--socket", "/s", "status", "--json"],
+        ] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert!(cli.json && cli.socket == std::path::Path::new("/s"));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2() {
+        for line in [&["mpathctl", "fly"][..], &["mpathctl", "offline"], &["mpathctl", "check"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `mpathctl status`: the whole picture. [`text`] lays it out; here is what it comes to.
+
+mod table;
+mod text;
+
+use crate::cli::Cli;
+use crate::exit::{Error, Exit};
+use crate::output;
+use mpath_model::Status;
+use mpath_model::status::{GroupState, InterfaceState, LinkState};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// End with 0 if all is ok, 1 if something is degraded, 2 if something has failed
+    #[arg(long)]
+    exit_code: bool,
+}
+
+pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
+    let status = super::connect(cli)?.status()?;
+    if cli.json {
+        output::json(&status)?;
+    } else {
+        output::text(&text::render(&status, output::colour()))?;
+    }
+    Ok(if args.exit_code { Exit::Health(health(&status)) } else { Exit::Done })
+}
+
+/// 0: all ok; 1: something is degraded; 2: something has failed.
+fn health(status: &Status) -> u8 {
+    let groups = status.groups.iter().map(|g| match g.state {
+        GroupState::Ok => 0,
+        GroupState::Degraded => 1,
+        GroupState::Failed => 2,
+    });
+    let laggs = status.laggs.iter().map(|l| match l.link {
+        LinkState::Up => u8::from(l.ports.iter().any(|p| p.state != InterfaceState::Ok)),
+        LinkState::Down | LinkState::Unknown => 2,
+    });
+    let ungrouped = status.ungrouped.iter().map(|i| u8::from(i.state != InterfaceState::Ok));
+    let carps = status.carps.iter().map(|c| u8::from(c.state == "INIT"));
+    groups.chain(laggs).chain(ungrouped).chain(carps).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;
