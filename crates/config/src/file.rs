@@ -1,4 +1,4 @@
-//! The text of a `mpathd.toml` (contract of the keys: mpathd.toml(5)) walked from top to bottom. Each table has
+//! The text of a `mpathd.toml` walked from top to bottom. Each table has
 //! its module: it reads values and collects errors; what contradicts what is found in `check`.
 
 mod address;
@@ -51,7 +51,12 @@ pub(crate) fn read(
     let mut settings = Settings::default();
     // What the parser made of a text that it could not read would only give errors about errors.
     if !misread {
+        let syntax = cx.problems.len();
         settings = document(&mut cx, root.get_ref(), root.span(), defaults);
+        // The same goes for a line that it could not read.
+        let found = cx.problems.split_off(syntax);
+        let lines: Vec<_> = cx.problems.iter().map(|p| p.line).collect();
+        cx.problems.extend(found.into_iter().filter(|p| !lines.contains(&p.line)));
     }
     if cx.problems.is_empty() {
         Ok((settings, cx.notices))
@@ -64,14 +69,34 @@ pub(crate) fn read(
 /// Reports an error of the TOML parser. False if the rest of the document is still to be trusted.
 fn syntax_error(cx: &mut Cx<'_>, text: &str, error: &toml::de::Error) -> bool {
     let span = error.span().unwrap_or(text.len()..text.len());
-    if error.message() == "duplicate key" {
+    let message = error.message();
+    if message == "duplicate key" {
         let key = text.get(span.clone()).unwrap_or_default();
         cx.error(span, format!("duplicate key `{key}`"));
-        false
-    } else {
-        cx.error(span, format!("not TOML: {}", error.message()));
-        true
+        return false;
     }
+    let of_value = ["string values must be quoted", "invalid float", "invalid integer", "invalid datetime"];
+    let of_value = of_value.iter().any(|start| message.starts_with(start));
+    let help = bare_value(text, span.start).filter(|_| of_value).map(|value| match value {
+        "yes" | "on" => "write true".to_owned(),
+        "no" | "off" => "write false".to_owned(),
+        other => format!("write \"{other}\", in quotes"),
+    });
+    let problem = cx.error(span, format!("not TOML: {message}"));
+    if let Some(help) = help {
+        problem.help(help);
+    }
+    !of_value
+}
+
+/// The value on the line of a byte, if it stands there without quotes and brackets.
+fn bare_value(text: &str, at: usize) -> Option<&str> {
+    let (before, behind) = text.split_at_checked(at)?;
+    let start = before.rfind('\n').map_or(0, |n| n + 1);
+    let end = behind.find('\n').map_or(text.len(), |n| at + n);
+    let (_, value) = text[start..end].split_once('=')?;
+    let value = value.split('#').next().unwrap_or_default().trim();
+    (!value.is_empty() && !value.contains(['"', '\'', '[', ']', '{', '}', ',', '='])).then_some(value)
 }
 
 fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults) -> Settings {

@@ -24,7 +24,7 @@ pub(super) fn all(cx: &mut Cx<'_>, drafts: &[Draft]) {
 fn group_names(cx: &mut Cx<'_>, drafts: &[Draft]) {
     let mut seen: HashMap<&str, Span> = HashMap::new();
     for draft in drafts {
-        if draft.interfaces.is_empty() {
+        if draft.no_interface {
             cx.error(draft.header.clone(), format!("group {} has no interface", draft.called()))
                 .help("add a [[group.interface]] with its name below it");
         }

@@ -49,6 +49,8 @@ pub(super) struct Draft {
     pub(super) adopt: Adopt,
     pub(super) confirm: Confirm,
     pub(super) interfaces: Vec<Nic>,
+    /// Nothing was even tried: not the same as interfaces that could not be read.
+    pub(super) no_interface: bool,
     pub(super) addresses: Vec<Data>,
 }
 
@@ -71,6 +73,9 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
     let adopt = [("static", Adopt::Static), ("all", Adopt::All), ("none", Adopt::None)];
     let confirm = [("all", Confirm::All), ("icmp", Confirm::Icmp), ("off", Confirm::Off)];
     let failback = table.boolean(cx, "failback");
+    let before = cx.problems.len();
+    let interfaces = interfaces(cx, table);
+    let no_interface = interfaces.is_empty() && cx.problems.len() == before;
     Draft {
         header: table.span.clone(),
         name: name(cx, table, "group", GROUP_NAME),
@@ -80,7 +85,8 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
         targets: targets(cx, table),
         adopt: table.word(cx, "adopt", &adopt).unwrap_or_default(),
         confirm: table.word(cx, "confirm", &confirm).unwrap_or_default(),
-        interfaces: interfaces(cx, table),
+        interfaces,
+        no_interface,
         addresses: addresses(cx, table),
     }
 }

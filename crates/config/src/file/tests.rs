@@ -157,7 +157,7 @@ fn what_is_not_toml() {
     check_table(&[
         (
             "[daemon]\nread_group = mpathd\n",
-            "2: not TOML: string values must be quoted, expected literal string",
+            "2: not TOML: string values must be quoted, expected literal string; write \"mpathd\", in quotes",
         ),
         ("just words\n", "1: not TOML: key with no value, expected `=`"),
         ("[detection]\nfailback = true\nfailback = false\n", "3: duplicate key `failback`"),
@@ -166,6 +166,17 @@ fn what_is_not_toml() {
     assert!(errors("\u{0}\u{1}\n[[[").len() > 1);
     errors(&"[".repeat(100_000));
     errors(&format!("x = {}", "[".repeat(100_000)));
+    // Values that are not TOML do not hide other errors, and a line is reported once.
+    let text = "[detection]\nfailure_detection_time = 10s\nfailback = yes # please\nx = 1\n[[group.address]]\naddress = 192.0.2.1/24\n";
+    let quoted = "not TOML: string values must be quoted, expected literal string";
+    let want = [
+        format!("2: {quoted}; write \"10s\", in quotes"),
+        format!("3: {quoted}; write true"),
+        "4: unknown key `x` in [detection]; known here: failure_detection_time, failback, track_interfaces_only_with_groups".to_owned(),
+        "5: `group` must be an array of tables, this is a table; write [[group]]".to_owned(),
+        "6: not TOML: invalid float, expected nothing; write \"192.0.2.1/24\", in quotes".to_owned(),
+    ];
+    assert_eq!(errors(text), want);
     // A duplicate key does not hide other errors.
     assert_eq!(errors("[detection]\nfailback = true\nfailback = false\nx = 1\n").len(), 2);
 }

@@ -37,6 +37,10 @@ fn tables_of_the_wrong_form() {
         ("[group]\n", "1: `group` must be an array of tables, this is a table; write [[group]]"),
         ("group = [1]\n", "1: `group` must hold tables, this is an integer; write [[group]]"),
         (
+            "[[group]]\nname = \"g\"\n[group.interface]\nname = \"e\"\n",
+            "3: `interface` must be an array of tables, this is a table; write [[group.interface]]",
+        ),
+        (
             "[[group]]\nname = \"g\"\ninterface = [{ name = \"e\" }, \"f\"]\n",
             "3: `interface` must hold tables, this is a string; write [[group.interface]]",
         ),
