@@ -1,2 +1,42 @@
-//! Placeholder until the first lines of this crate land.
-fn main() {}
+//! Chores of the project that are more than one command: `cargo demo`, `cargo xtask licences`.
+
+mod demo;
+mod licences;
+mod metadata;
+
+#[cfg(test)]
+mod arrows;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  demo [ARGS...]    build mpathd and mpathctl and run `mpathctl demo ARGS...` (also: cargo demo)
+  licences          check the licences of all dependencies against deny.toml, list duplicate versions
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let command = args.next();
+    let rest: Vec<OsString> = args.collect();
+    let outcome = match command.as_deref().and_then(|c| c.to_str()) {
+        Some("demo") => demo::run(&rest),
+        Some("licences") if rest.is_empty() => licences::run(),
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
