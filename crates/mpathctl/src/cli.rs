@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Check(crate::commands::check::Args),
     /// Put the configuration file in force; a bad one is refused and the old one stays
     Reload,
+    /// Show failovers in a private network with the real daemon; needs no root
+    Demo(crate::commands::demo::Args),
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod demo;
 pub(crate) mod offline;
 pub(crate) mod online;
 pub(crate) mod reload;
@@ -20,6 +21,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
         Command::Online(args) => online::run(cli, args),
         Command::Check(args) => check::run(cli, args),
         Command::Reload => reload::run(cli),
+        Command::Demo(args) => demo::run(cli, args),
     }
 }
 
