@@ -92,9 +92,7 @@ impl Server {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(fail("chmod"))?;
         let meta = std::fs::symlink_metadata(path).map_err(fail("stat"))?;
         let registry = registry.try_clone().map_err(fail("watch"))?;
-        registry
-            .register(&mut listener, first, Interest::READABLE)
-            .map_err(fail("watch"))?;
+        registry.register(&mut listener, first, Interest::READABLE).map_err(fail("watch"))?;
         Ok(Server {
             listener,
             registry,
@@ -119,9 +117,8 @@ impl Server {
     pub(crate) fn set_access(&mut self, access: Access) {
         self.access = access;
         for slot in 0..self.slots.len() {
-            let lost = self.slots[slot]
-                .as_ref()
-                .is_some_and(|c| c.watching() && self.rights(c) < Rights::Read);
+            let lost =
+                self.slots[slot].as_ref().is_some_and(|c| c.watching() && self.rights(c) < Rights::Read);
             if lost {
                 self.slots[slot] = None;
             }
@@ -163,11 +160,7 @@ impl Server {
         if !self.slots.iter().flatten().any(Connection::watching) {
             return;
         }
-        let bytes = Reply::Event(TimedEvent {
-            time: time.to_owned(),
-            event: event.clone(),
-        })
-        .encode();
+        let bytes = Reply::Event(TimedEvent { time: time.to_owned(), event: event.clone() }).encode();
         for slot in &mut self.slots {
             if let Some(connection) = slot.as_mut().filter(|c| c.watching())
                 && !connection.push_event(&bytes)
@@ -180,22 +173,13 @@ impl Server {
 
     /// When [`Server::expire`] wants to be called, if at all.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.slots
-            .iter()
-            .flatten()
-            .filter_map(Connection::deadline)
-            .chain(self.accept_again)
-            .min()
+        self.slots.iter().flatten().filter_map(Connection::deadline).chain(self.accept_again).min()
     }
 
     /// Drops whom patience has run out for.
     pub(crate) fn expire(&mut self, now: Time) {
         for slot in &mut self.slots {
-            if slot
-                .as_ref()
-                .and_then(Connection::deadline)
-                .is_some_and(|d| d <= now)
-            {
+            if slot.as_ref().and_then(Connection::deadline).is_some_and(|d| d <= now) {
                 self.counters.stalled += 1;
                 *slot = None;
             }
@@ -206,11 +190,7 @@ impl Server {
     }
 
     fn answer(&mut self, now: Time, to: ConnId, bytes: Vec<u8>) {
-        let Some(slot) = self
-            .slots
-            .iter()
-            .position(|s| s.as_ref().is_some_and(|c| c.id() == to))
-        else {
+        let Some(slot) = self.slots.iter().position(|s| s.as_ref().is_some_and(|c| c.id() == to)) else {
             return;
         };
         let connection = self.slots[slot].as_mut().expect("position found it");
@@ -238,12 +218,7 @@ impl Server {
     fn admit(&mut self, now: Time, mut stream: UnixStream) {
         let peer = Peer::of(&stream);
         let used = self.slots.iter().flatten().count();
-        let same = self
-            .slots
-            .iter()
-            .flatten()
-            .filter(|c| c.peer().uid == peer.uid)
-            .count();
+        let same = self.slots.iter().flatten().filter(|c| c.peer().uid == peer.uid).count();
         let crowded = !peer.is_root() && (same >= MAX_PER_USER || used >= MAX_CONNECTIONS - RESERVED);
         let free = self.slots.iter().position(Option::is_none).filter(|_| !crowded);
         let Some(slot) = free else {
@@ -288,11 +263,7 @@ impl Server {
                 let connection = self.slots[slot].as_mut().expect("it was just served");
                 let both = Interest::READABLE | Interest::WRITABLE;
                 // Registering again makes the kernel report the readiness once more.
-                if self
-                    .registry
-                    .reregister(connection.stream(), token, both)
-                    .is_err()
-                {
+                if self.registry.reregister(connection.stream(), token, both).is_err() {
                     self.slots[slot] = None;
                 }
             }

@@ -27,13 +27,7 @@ pub(crate) struct JournalError {
 
 impl fmt::Display for JournalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot {} {}: {}",
-            self.operation,
-            self.path.display(),
-            self.error
-        )
+        write!(f, "cannot {} {}: {}", self.operation, self.path.display(), self.error)
     }
 }
 
@@ -57,11 +51,7 @@ impl Journal {
             path: dir.to_owned(),
             error,
         })?;
-        Ok(Journal {
-            dir: dir.to_owned(),
-            written: None,
-            failing: false,
-        })
+        Ok(Journal { dir: dir.to_owned(), written: None, failing: false })
     }
 
     /// What an earlier run left, if anything. The line, if any, tells of a file that was moved aside.
@@ -117,11 +107,7 @@ impl Journal {
         let temporary = self.dir.join(format!("{FILE}.new"));
         let fail = |operation: &'static str, path: &Path| {
             let path = path.to_owned();
-            move |error| JournalError {
-                operation,
-                path,
-                error,
-            }
+            move |error| JournalError { operation, path, error }
         };
         let bytes = serde_json::to_vec(state)
             .map_err(|e| fail("express state for", &temporary)(io::Error::other(e)))?;
@@ -139,20 +125,14 @@ impl Journal {
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let path = self.path();
         let aside = self.dir.join(format!("{FILE}.{reason}-{seconds}"));
-        let mut fields = vec![
-            ("file".to_owned(), path.display().to_string()),
-            ("cause".to_owned(), why.to_owned()),
-        ];
+        let mut fields =
+            vec![("file".to_owned(), path.display().to_string()), ("cause".to_owned(), why.to_owned())];
         match fs::rename(&path, &aside) {
             Ok(()) => fields.push(("kept_as".to_owned(), aside.display().to_string())),
             Err(e) => fields.push(("rename".to_owned(), e.to_string())),
         }
         let text = "state of an earlier run is of no use and set aside: homes start from the configuration";
-        Line {
-            level: Level::Err,
-            text: text.to_owned(),
-            fields,
-        }
+        Line { level: Level::Err, text: text.to_owned(), fields }
     }
 }
 
@@ -172,18 +152,8 @@ fn parse(bytes: &[u8]) -> Result<Persistent, (&'static str, String)> {
     let broken = |e: serde_json::Error| ("broken", e.to_string());
     let format: Format = serde_json::from_slice(bytes).map_err(broken)?;
     if format.version != VERSION {
-        let why = format!(
-            "format {} is not format {VERSION} of this version",
-            format.version
-        );
-        return Err((
-            if format.version > VERSION {
-                "newer"
-            } else {
-                "broken"
-            },
-            why,
-        ));
+        let why = format!("format {} is not format {VERSION} of this version", format.version);
+        return Err((if format.version > VERSION { "newer" } else { "broken" }, why));
     }
     serde_json::from_slice(bytes).map_err(broken)
 }

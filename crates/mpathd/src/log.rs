@@ -35,11 +35,7 @@ impl Sink {
     /// stderr, and whether it is the journal.
     pub(crate) fn stderr() -> Sink {
         let stream = Box::new(io::stderr());
-        if stderr_is_journal() {
-            Sink::Journal(stream)
-        } else {
-            Sink::Plain(stream)
-        }
+        if stderr_is_journal() { Sink::Journal(stream) } else { Sink::Plain(stream) }
     }
 
     /// `/dev/log`, for a daemon without stderr.
@@ -105,12 +101,7 @@ impl Logger {
             // Nobody may be waiting any more.
             let _ = done.send(());
         })?;
-        Ok(Logger {
-            queue: Some(queue),
-            finished,
-            dropped,
-            level,
-        })
+        Ok(Logger { queue: Some(queue), finished, dropped, level })
     }
 
     /// Queues a line; never waits.
@@ -119,10 +110,7 @@ impl Logger {
             return;
         }
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(Entry {
-            at: SystemTime::now(),
-            line,
-        }) {
+        match queue.try_send(Entry { at: SystemTime::now(), line }) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -132,15 +120,8 @@ impl Logger {
 
     /// Queues a line made of its parts.
     pub(crate) fn say(&self, level: Level, text: impl Into<String>, fields: &[(&str, &str)]) {
-        let fields = fields
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        self.log(Line {
-            level,
-            text: text.into(),
-            fields,
-        });
+        let fields = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        self.log(Line { level, text: text.into(), fields });
     }
 
     /// Writes what waits, for at most `deadline`; false if it was not enough.
@@ -152,10 +133,7 @@ impl Logger {
         if self.queue.take().is_none() {
             return true;
         }
-        !matches!(
-            self.finished.recv_timeout(deadline),
-            Err(RecvTimeoutError::Timeout)
-        )
+        !matches!(self.finished.recv_timeout(deadline), Err(RecvTimeoutError::Timeout))
     }
 }
 
@@ -182,13 +160,7 @@ fn report_dropped(sink: &mut Sink, clock: &WallClock, dropped: &AtomicU64) {
             text: "log lines dropped, the log is written too slowly".to_owned(),
             fields: vec![("count".to_owned(), count.to_string())],
         };
-        let _ = sink.write(
-            clock,
-            &Entry {
-                at: SystemTime::now(),
-                line,
-            },
-        );
+        let _ = sink.write(clock, &Entry { at: SystemTime::now(), line });
     }
 }
 
@@ -220,10 +192,7 @@ fn quoted(value: &str) -> String {
     if plain {
         one_line(value)
     } else {
-        format!(
-            "\"{}\"",
-            one_line(&value.replace('\\', "\\\\").replace('"', "\\\""))
-        )
+        format!("\"{}\"", one_line(&value.replace('\\', "\\\\").replace('"', "\\\"")))
     }
 }
 

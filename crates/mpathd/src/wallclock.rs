@@ -13,9 +13,7 @@ pub(crate) struct WallClock {
 impl WallClock {
     /// In the zone of the system; UTC if it has none.
     pub(crate) fn system() -> WallClock {
-        WallClock {
-            zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
-        }
+        WallClock { zone: TimeZone::try_system().unwrap_or(TimeZone::UTC) }
     }
 
     /// In UTC.
@@ -28,9 +26,7 @@ impl WallClock {
     pub(crate) fn rfc3339(&self, at: SystemTime) -> String {
         // Outside of the years -9999 to 9999 there is nothing sensible to say.
         let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
-        at.to_zoned(self.zone.clone())
-            .strftime("%Y-%m-%dT%H:%M:%S.%3f%:z")
-            .to_string()
+        at.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S.%3f%:z").to_string()
     }
 }
 

@@ -70,17 +70,11 @@ impl Peer {
     /// Asks the kernel.
     pub(super) fn of(stream: &UnixStream) -> Peer {
         let Ok(credentials) = getsockopt(stream, PeerCredentials) else {
-            return Peer {
-                uid: NOBODY,
-                groups: Vec::new(),
-            };
+            return Peer { uid: NOBODY, groups: Vec::new() };
         };
         let mut groups = supplementary(credentials.pid(), credentials.uid());
         groups.push(credentials.gid());
-        Peer {
-            uid: credentials.uid(),
-            groups,
-        }
+        Peer { uid: credentials.uid(), groups }
     }
 
     /// Root, or the user the daemon itself runs as (in a user namespace nobody else is root).
@@ -115,17 +109,10 @@ fn supplementary(pid: i32, uid: u32) -> Vec<u32> {
 fn groups_in(status: &str, uid: u32) -> Vec<u32> {
     let numbers = |key: &str| -> Vec<u32> {
         let line = status.lines().find_map(|l| l.strip_prefix(key));
-        line.unwrap_or_default()
-            .split_whitespace()
-            .filter_map(|n| n.parse().ok())
-            .collect()
+        line.unwrap_or_default().split_whitespace().filter_map(|n| n.parse().ok()).collect()
     };
     let uids = numbers("Uid:");
-    if uids.is_empty() || uids.iter().any(|u| *u != uid) {
-        Vec::new()
-    } else {
-        numbers("Groups:")
-    }
+    if uids.is_empty() || uids.iter().any(|u| *u != uid) { Vec::new() } else { numbers("Groups:") }
 }
 
 #[cfg(test)]
@@ -134,10 +121,7 @@ mod tests {
 
     #[test]
     fn rights_follow_user_and_groups() {
-        let access = Access {
-            control: Some(7),
-            read: Some(8),
-        };
+        let access = Access { control: Some(7), read: Some(8) };
         let me = geteuid().as_raw();
         let other = me + 12345;
         for (uid, groups, rights) in [
@@ -149,10 +133,7 @@ mod tests {
         ] {
             assert_eq!(Peer { uid, groups }.rights(&access), rights);
         }
-        let nobody = Peer {
-            uid: other,
-            groups: vec![0],
-        };
+        let nobody = Peer { uid: other, groups: vec![0] };
         assert_eq!(nobody.rights(&Access::default()), Rights::None);
     }
 
@@ -167,10 +148,7 @@ mod tests {
 
     #[test]
     fn unknown_groups_give_no_rights_and_a_line() {
-        let settings = Daemon {
-            control_group: Some("no-such-group-here".to_owned()),
-            ..Daemon::default()
-        };
+        let settings = Daemon { control_group: Some("no-such-group-here".to_owned()), ..Daemon::default() };
         let (access, lines) = Access::of(&settings);
         assert_eq!(access, Access::default());
         assert_eq!(lines.len(), 1);

@@ -21,18 +21,10 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BindError::InUse(path) => {
-                write!(
-                    f,
-                    "another process already answers on control socket {}",
-                    path.display()
-                )
+                write!(f, "another process already answers on control socket {}", path.display())
             }
             BindError::NotASocket(path) => {
-                write!(
-                    f,
-                    "{} exists and is not a socket: it is left alone",
-                    path.display()
-                )
+                write!(f, "{} exists and is not a socket: it is left alone", path.display())
             }
             BindError::Io(path, operation, error) => {
                 write!(f, "cannot {operation} control socket {}: {error}", path.display())

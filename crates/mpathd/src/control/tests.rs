@@ -24,14 +24,7 @@ fn bench() -> Bench {
     let path = dir.path().join("s");
     let poll = Poll::new().unwrap();
     let server = Server::bind(&path, Access::default(), poll.registry(), FIRST, "9.9").unwrap();
-    Bench {
-        poll,
-        server,
-        path,
-        now: Time(0),
-        calls: Vec::new(),
-        _dir: dir,
-    }
+    Bench { poll, server, path, now: Time(0), calls: Vec::new(), _dir: dir }
 }
 
 impl Bench {
@@ -65,22 +58,12 @@ impl Bench {
     }
 
     fn watchers(&self) -> usize {
-        self.server
-            .slots
-            .iter()
-            .flatten()
-            .filter(|c| c.watching())
-            .count()
+        self.server.slots.iter().flatten().filter(|c| c.watching()).count()
     }
 }
 
 fn event(message: &str) -> Event {
-    Event {
-        event: EventKind::Alarm,
-        interface: None,
-        group: None,
-        message: message.to_owned(),
-    }
+    Event { event: EventKind::Alarm, interface: None, group: None, message: message.to_owned() }
 }
 
 fn read_reply(stream: &mut StdStream) -> ReplyMessage {
@@ -110,19 +93,9 @@ fn status_goes_out_as_a_call_and_comes_back_as_a_reply() {
     let client = thread::spawn(move || Client::connect(&path, LIMIT).unwrap().status().unwrap());
     b.until("a call arrives", |b| !b.calls.is_empty());
     let to = b.calls[0].connection;
-    assert_eq!(
-        b.calls,
-        [Call {
-            connection: to,
-            request: Request::Status
-        }]
-    );
-    let status = Status {
-        version: "9.9".to_owned(),
-        ..Status::default()
-    };
-    b.server
-        .reply(b.now, to, &Reply::Status(Box::new(status.clone())));
+    assert_eq!(b.calls, [Call { connection: to, request: Request::Status }]);
+    let status = Status { version: "9.9".to_owned(), ..Status::default() };
+    b.server.reply(b.now, to, &Reply::Status(Box::new(status.clone())));
     assert_eq!(client.join().unwrap(), status);
     b.until("the connection is gone", |b| b.connections() == 0);
 }
@@ -131,9 +104,7 @@ fn status_goes_out_as_a_call_and_comes_back_as_a_reply() {
 fn pipelined_requests_are_served_one_at_a_time_in_order() {
     let mut b = bench();
     let mut stream = b.connect();
-    let eth = |n: u32| Request::Offline {
-        interface: format!("eth{n}"),
-    };
+    let eth = |n: u32| Request::Offline { interface: format!("eth{n}") };
     let mut bytes: Vec<u8> = (0..40).flat_map(|n| call(eth(n))).collect();
     bytes.extend(call(Request::GetInfo));
     stream.write_all(&bytes).unwrap();
@@ -143,20 +114,9 @@ fn pipelined_requests_are_served_one_at_a_time_in_order() {
         assert_eq!(b.calls.len(), 1);
         let got = b.calls.remove(0);
         assert_eq!(got.request, eth(n));
-        b.server.error(
-            b.now,
-            got.connection,
-            &Failure::PermissionDenied {
-                message: n.to_string(),
-            },
-        );
+        b.server.error(b.now, got.connection, &Failure::PermissionDenied { message: n.to_string() });
         let reply = read_reply(&mut stream);
-        assert_eq!(
-            reply.result,
-            Err(Failure::PermissionDenied {
-                message: n.to_string()
-            })
-        );
+        assert_eq!(reply.result, Err(Failure::PermissionDenied { message: n.to_string() }));
     }
     b.until("the connection is done with", |b| b.connections() == 0);
     assert_eq!(read_reply(&mut stream).result.unwrap()["version"], "9.9");
@@ -177,10 +137,7 @@ fn standard_interface_and_wrong_calls_are_answered_here() {
     assert_eq!(idl["description"], mpath_ipc::IDL);
     assert_eq!(ask(&mut b, &call(Request::Watch)), Err(Failure::ExpectedMore));
     let method = "org.mpathd.Fly".to_owned();
-    assert_eq!(
-        ask(&mut b, b"{\"method\":\"org.mpathd.Fly\"}\0"),
-        Err(Failure::MethodNotFound { method })
-    );
+    assert_eq!(ask(&mut b, b"{\"method\":\"org.mpathd.Fly\"}\0"), Err(Failure::MethodNotFound { method }));
     assert!(b.calls.is_empty());
 }
 
@@ -232,12 +189,7 @@ fn watchers_get_events_and_a_slow_one_is_dropped_alone() {
     let mut b = bench();
     let mut good = b.connect();
     let mut slow = b.connect();
-    let watch = mpath_ipc::Call {
-        request: Request::Watch,
-        more: true,
-        oneway: false,
-    }
-    .encode();
+    let watch = mpath_ipc::Call { request: Request::Watch, more: true, oneway: false }.encode();
     good.write_all(&watch).unwrap();
     slow.write_all(&watch).unwrap();
     b.until("both watch", |b| b.watchers() == 2);
@@ -264,10 +216,7 @@ fn a_reply_larger_than_the_socket_buffer_arrives_whole() {
     stream.write_all(&call(Request::Reload)).unwrap();
     b.until("the call arrives", |b| !b.calls.is_empty());
     let message = "y".repeat(3 << 20);
-    let failure = Failure::Refused {
-        reason: "r".to_owned(),
-        message,
-    };
+    let failure = Failure::Refused { reason: "r".to_owned(), message };
     b.server.error(b.now, b.calls[0].connection, &failure);
     assert_eq!(b.server.next_deadline(), Some(b.now + PATIENCE));
     let reader = thread::spawn(move || {
@@ -291,10 +240,7 @@ fn too_many_connections_are_told_so() {
     let path = b.path.clone();
     let client = thread::spawn(move || Client::connect(&path, LIMIT).unwrap().status().unwrap_err());
     b.until("one is refused", |b| b.server.counters().refused == 1);
-    assert!(matches!(
-        client.join().unwrap(),
-        ClientError::Failed(Failure::Refused { .. })
-    ));
+    assert!(matches!(client.join().unwrap(), ClientError::Failed(Failure::Refused { .. })));
     drop(held);
     b.until("all have gone", |b| b.connections() == 0);
     drop(b.connect());
@@ -303,9 +249,7 @@ fn too_many_connections_are_told_so() {
 #[test]
 fn rights_decide_before_the_engine_hears() {
     let info = ServiceInfo::mpathd("1");
-    let offline = || Request::Offline {
-        interface: "eth0".to_owned(),
-    };
+    let offline = || Request::Offline { interface: "eth0".to_owned() };
     for (rights, request, passes) in [
         (Rights::None, Request::Status, false),
         (Rights::None, Request::GetInfo, true),
@@ -337,16 +281,10 @@ fn the_socket_is_taken_over_only_when_dead() {
     let dead = dir.path().join("dead");
     drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
     let server = again(&dead).unwrap();
-    assert_eq!(
-        std::fs::metadata(&dead).unwrap().permissions().mode() & 0o777,
-        0o666
-    );
+    assert_eq!(std::fs::metadata(&dead).unwrap().permissions().mode() & 0o777, 0o666);
     drop(server);
     assert!(!dead.exists());
     std::fs::write(&dead, "a file").unwrap();
     assert!(matches!(again(&dead), Err(BindError::NotASocket(_))));
-    assert!(matches!(
-        again(&dir.path().join("no/dir/s")),
-        Err(BindError::Io(_, "bind", _))
-    ));
+    assert!(matches!(again(&dir.path().join("no/dir/s")), Err(BindError::Io(_, "bind", _))));
 }

@@ -10,11 +10,7 @@ fn state(nic: &str) -> Persistent {
         offline: false,
         installed: vec!["192.0.2.11/24".parse().unwrap()],
     };
-    Persistent {
-        version: VERSION,
-        nics: vec![nic],
-        ..Persistent::default()
-    }
+    Persistent { version: VERSION, nics: vec![nic], ..Persistent::default() }
 }
 
 fn now() -> SystemTime {
@@ -33,10 +29,7 @@ fn what_is_stored_is_loaded() {
     let mut journal = Journal::open(&path).unwrap();
     assert_eq!(journal.load(now()), (Some(state("eth1")), None));
     assert!(!journal.store(&state("eth1")).unwrap());
-    let names: Vec<_> = fs::read_dir(&path)
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let names: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, [FILE]);
 }
 
@@ -62,11 +55,7 @@ fn useless_files_are_set_aside_and_named() {
         assert_eq!(line.level, Level::Err);
         let aside = dir.path().join(format!("{FILE}.{reason}-1234"));
         assert_eq!(fs::read(&aside).unwrap(), bytes);
-        assert!(
-            line.fields
-                .contains(&("kept_as".to_owned(), aside.display().to_string())),
-            "{line:?}"
-        );
+        assert!(line.fields.contains(&("kept_as".to_owned(), aside.display().to_string())), "{line:?}");
         assert!(!dir.path().join(FILE).exists());
     }
 }
@@ -95,8 +84,5 @@ fn a_state_directory_that_cannot_be_is_named() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let error = Journal::open(&file.join("state")).unwrap_err().to_string();
-    assert!(
-        error.contains("create state directory") && error.contains("file/state"),
-        "{error}"
-    );
+    assert!(error.contains("create state directory") && error.contains("file/state"), "{error}");
 }

@@ -38,15 +38,8 @@ impl Write for Gated {
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn line(text: &str, fields: &[(&str, &str)]) -> Line {
-    let fields = fields
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect();
-    Line {
-        level: Level::Err,
-        text: text.to_owned(),
-        fields,
-    }
+    let fields = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Line { level: Level::Err, text: text.to_owned(), fields }
 }
 
 #[test]
@@ -54,11 +47,7 @@ fn plain_lines_have_time_level_text_fields() {
     let kept = Kept::default();
     let sink = Sink::Plain(Box::new(kept.clone()));
     let logger = Logger::start(sink, Level::Info, WallClock::utc()).unwrap();
-    logger.say(
-        Level::Notice,
-        "NIC repair detected on eth0",
-        &[("cause", "link up"), ("n", "3")],
-    );
+    logger.say(Level::Notice, "NIC repair detected on eth0", &[("cause", "link up"), ("n", "3")]);
     logger.say(Level::Debug, "not wanted", &[]);
     assert!(logger.close(LIMIT));
     let text = kept.text();
@@ -70,12 +59,8 @@ fn plain_lines_have_time_level_text_fields() {
 #[test]
 fn journal_lines_start_with_the_priority() {
     let kept = Kept::default();
-    let logger = Logger::start(
-        Sink::Journal(Box::new(kept.clone())),
-        Level::Debug,
-        WallClock::utc(),
-    )
-    .unwrap();
+    let logger =
+        Logger::start(Sink::Journal(Box::new(kept.clone())), Level::Debug, WallClock::utc()).unwrap();
     logger.say(Level::Err, "a", &[]);
     logger.say(Level::Debug, "b", &[]);
     assert!(logger.close(LIMIT));
@@ -115,10 +100,7 @@ fn a_full_queue_drops_counts_and_says_so() {
     let text = kept.text();
     let report = format!("<4>log lines dropped, the log is written too slowly count={lost}\n");
     assert!(text.contains(&report), "{text}");
-    assert_eq!(
-        text.lines().count(),
-        QUEUE + 51 - usize::try_from(lost).unwrap() + 1
-    );
+    assert_eq!(text.lines().count(), QUEUE + 51 - usize::try_from(lost).unwrap() + 1);
 }
 
 #[test]

@@ -1,0 +1,337 @@
+//! The loop: one thread that waits, hands inputs to the engine and carries out its actions. Decisions are the
+//! engine's; what lives here is order: signals, then the kernel's events, then packets, then operators, then time.
+
+mod carrier;
+mod effects;
+mod service;
+mod sources;
+
+pub(crate) use sources::{CONTROL, Sources};
+
+use crate::control::{Access, Call, ConnId, Server};
+use crate::journal::Journal;
+use crate::log::Logger;
+use crate::options::Options;
+use crate::wallclock::WallClock;
+use carrier::Carrier;
+use mpath_config::Notice;
+use mpath_core::diag::Line;
+use mpath_core::input::{Command, RequestId};
+use mpath_core::{Action, Engine, Input};
+use mpath_ipc::{Failure, Problem, Reply, Request};
+use mpath_linux::clock;
+use mpath_linux::kernel::Kernel;
+use mpath_linux::probes::Probes;
+use mpath_model::event::{Event, EventKind, Level};
+use mpath_model::kernel::{Heard, KernelEvent, Listen};
+use mpath_model::{IfIndex, Time};
+use service::Service;
+use sources::Woken;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::Duration;
+
+/// The daemon.
+pub(crate) struct Daemon {
+    engine: Engine,
+    kernel: Kernel,
+    probes: Probes,
+    journal: Journal,
+    logger: Logger,
+    server: Server,
+    sources: Sources,
+    clock: WallClock,
+    options: Options,
+    service: Service,
+    carrier: Carrier,
+    listen: Listen,
+    listen_again: Option<Time>,
+    names: HashMap<IfIndex, String>,
+    queue: VecDeque<Input>,
+    actions: Vec<Action>,
+    callers: HashMap<RequestId, ConnId>,
+    next_request: RequestId,
+}
+
+impl Daemon {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each part is opened by start-up, where failing is still cheap"
+    )]
+    pub(crate) fn new(
+        engine: Engine,
+        kernel: Kernel,
+        probes: Probes,
+        journal: Journal,
+        logger: Logger,
+        server: Server,
+        sources: Sources,
+        clock: WallClock,
+        options: Options,
+    ) -> Daemon {
+        Daemon {
+            engine,
+            kernel,
+            probes,
+            journal,
+            logger,
+            server,
+            sources,
+            clock,
+            options,
+            service: Service::from_environment(),
+            carrier: Carrier::default(),
+            listen: Listen::default(),
+            listen_again: None,
+            names: HashMap::new(),
+            queue: VecDeque::new(),
+            actions: Vec::new(),
+            callers: HashMap::new(),
+            next_request: 1,
+        }
+    }
+
+    /// Runs until a signal says stop. Addresses and routes stay where they are.
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        self.resynchronise();
+        self.drain_queue();
+        self.logger.say(Level::Info, "mpathd is running", &[("version", env!("CARGO_PKG_VERSION"))]);
+        self.service.ready();
+        loop {
+            self.sources.wait(self.deadline())?;
+            for woken in self.sources.woken() {
+                match woken {
+                    Woken::Signal => {}
+                    Woken::Kernel => self.kernel_events(),
+                    Woken::Packets(fd) => self.packets(fd),
+                    Woken::Control(event) => self.control(&event),
+                    Woken::Timer => {}
+                }
+            }
+            if self.signals()? {
+                self.service.stopping();
+                self.logger.say(Level::Info, "mpathd stops; addresses and routes stay where they are", &[]);
+                return Ok(());
+            }
+            self.time();
+            self.service.alive(clock::now());
+        }
+    }
+
+    /// Writes out what is left of the log.
+    pub(crate) fn close(self, patience: Duration) {
+        self.logger.close(patience);
+    }
+
+    /// Hands one input to the engine and carries out what follows from it, and from that.
+    pub(crate) fn feed(&mut self, input: Input) {
+        self.queue.push_back(input);
+        self.drain_queue();
+    }
+
+    fn drain_queue(&mut self) {
+        while let Some(input) = self.queue.pop_front() {
+            let mut actions = std::mem::take(&mut self.actions);
+            self.engine.handle(clock::now(), input, &mut actions);
+            for action in actions.drain(..) {
+                self.carry_out(action);
+            }
+            self.actions = actions;
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let deadlines = [
+            self.engine.next_deadline(),
+            self.server.next_deadline(),
+            self.carrier.next(),
+            self.service.next(),
+            self.listen_again,
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Everything whose time has come. Packets that have arrived meanwhile are read first: one's own lateness is never
+    /// held against a NIC.
+    fn time(&mut self) {
+        let now = clock::now();
+        self.server.expire(now);
+        if self.carrier.next().is_some_and(|t| t <= now) {
+            self.poll_carrier(now);
+        }
+        if self.listen_again.is_some_and(|t| t <= now) {
+            self.open_sockets(self.listen.clone());
+        }
+        if self.engine.next_deadline().is_some_and(|t| t <= clock::now()) {
+            for fd in self.probes.fds() {
+                self.packets(fd);
+            }
+            self.feed(Input::Tick);
+        }
+    }
+
+    fn kernel_events(&mut self) {
+        let mut events = Vec::new();
+        let overflowed = match self.kernel.read_events(&mut events) {
+            Ok(overflowed) => overflowed,
+            Err(error) => {
+                self.logger.say(Level::Err, error.to_string(), &[]);
+                true
+            }
+        };
+        self.note_events(&events);
+        if !events.is_empty() {
+            self.feed(Input::Kernel(events));
+        }
+        if overflowed {
+            self.logger.say(Level::Info, "the kernel dropped events: looking at everything again", &[]);
+            self.resynchronise();
+            self.drain_queue();
+        }
+    }
+
+    /// Names for errors and replies; a link event makes carrier polling fast for a while.
+    fn note_events(&mut self, events: &[KernelEvent]) {
+        for event in events {
+            match event {
+                KernelEvent::Link(link) => {
+                    self.names.insert(link.index, link.name.clone());
+                    self.carrier.link_event(clock::now());
+                }
+                KernelEvent::LinkGone(index) => {
+                    self.names.remove(index);
+                    self.carrier.link_event(clock::now());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn poll_carrier(&mut self, now: Time) {
+        let started = clock::now();
+        for index in self.listen.carrier.clone() {
+            if let Ok(Some(link)) = self.kernel.link(index)
+                && self.carrier.changed(index, link.running)
+            {
+                self.feed(Input::Running { index, running: link.running });
+            }
+        }
+        self.carrier.polled(now, clock::now() - started);
+    }
+
+    fn packets(&mut self, fd: i32) {
+        let mut heard: Vec<Heard> = Vec::new();
+        loop {
+            let more = self.probes.receive(fd, &mut heard);
+            for packet in heard.drain(..) {
+                self.queue.push_back(Input::Heard(packet));
+            }
+            self.drain_queue();
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn control(&mut self, event: &mio::event::Event) {
+        let mut calls = Vec::new();
+        self.server.ready(clock::now(), event.token(), event, &mut calls);
+        for call in calls {
+            self.call(call);
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        let now = clock::now();
+        match call.request {
+            Request::Status => {
+                let status = Reply::Status(Box::new(self.engine.snapshot()));
+                self.server.reply(now, call.connection, &status);
+            }
+            Request::Reload => match self.reload() {
+                Ok(()) => self.server.reply(now, call.connection, &Reply::Done),
+                Err(failure) => self.server.error(now, call.connection, &failure),
+            },
+            Request::Offline { interface } => self.ask(call.connection, Command::Offline(interface)),
+            Request::Online { interface } => self.ask(call.connection, Command::Online(interface)),
+            Request::Statistics => self.ask(call.connection, Command::Statistics),
+            // The server answers these itself.
+            Request::Watch | Request::GetInfo | Request::GetInterfaceDescription { .. } => {}
+        }
+    }
+
+    fn ask(&mut self, caller: ConnId, command: Command) {
+        let id = self.next_request;
+        self.next_request += 1;
+        self.callers.insert(id, caller);
+        self.feed(Input::Request { id, command });
+    }
+
+    /// Handles the signals that have arrived. True: stop.
+    fn signals(&mut self) -> io::Result<bool> {
+        use nix::sys::signal::Signal;
+        while let Some(signal) = self.sources.signal()? {
+            match signal {
+                Signal::SIGHUP => {
+                    self.service.reloading();
+                    let _ = self.reload();
+                    self.service.ready();
+                }
+                Signal::SIGUSR1 => {
+                    let id = self.next_request;
+                    self.next_request += 1;
+                    self.feed(Input::Request { id, command: Command::Statistics });
+                }
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads the configuration again. A file with errors changes nothing.
+    fn reload(&mut self) -> Result<(), Failure> {
+        self.logger.say(Level::Info, "SIGHUP: restart and reread config file", &[]);
+        match mpath_config::load(&self.options.paths()) {
+            Ok(loaded) => {
+                let (access, lines) = Access::of(&loaded.settings.daemon);
+                self.server.set_access(access);
+                loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
+                lines.into_iter().for_each(|l| self.logger.log(l));
+                self.carrier.set(loaded.settings.daemon.link_poll);
+                self.feed(Input::Configure(loaded.settings));
+                self.announce_event(Event {
+                    event: EventKind::Config,
+                    interface: None,
+                    group: None,
+                    message: "configuration reloaded".into(),
+                });
+                Ok(())
+            }
+            Err(errors) => {
+                for problem in errors.problems() {
+                    let place =
+                        problem.line.map_or(problem.file.clone(), |l| format!("{}:{l}", problem.file));
+                    let text = format!("configuration refused: {}", problem.message);
+                    self.logger.say(Level::Err, text, &[("at", &place)]);
+                }
+                let errors = errors.problems().iter().map(problem).collect();
+                Err(Failure::ConfigError { errors })
+            }
+        }
+    }
+}
+
+fn problem(p: &mpath_config::Problem) -> Problem {
+    Problem {
+        file: Some(p.file.clone()),
+        line: p.line,
+        column: p.column,
+        message: p.message.clone(),
+        text: p.render(false),
+    }
+}
+
+/// A notice of the configuration as a log line.
+pub(crate) fn line(n: &Notice) -> Line {
+    Line { level: n.level, text: n.text.clone(), fields: n.fields.clone() }
+}

@@ -1,0 +1,108 @@
+//! Carrying out actions. What comes of one is queued as the next input.
+
+use super::Daemon;
+use mpath_core::{Action, Input};
+use mpath_ipc::{Failure, Reply};
+use mpath_linux::clock;
+use mpath_model::Family;
+use mpath_model::event::{Event, EventKind, Level};
+use mpath_model::kernel::{KernelOp, Listen, Transmit};
+use std::time::{Duration, SystemTime};
+
+/// Pause before sockets that could not be opened are tried again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+impl Daemon {
+    pub(super) fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Send(what) => self.send(&what),
+            Action::Kernel { batch, ops } => self.apply(batch, &ops),
+            Action::Persist(state) => {
+                if let Some(line) = self.journal.keep(&state) {
+                    let alarm = line.level == Level::Err;
+                    let message = line.text.clone();
+                    self.logger.log(line);
+                    if alarm {
+                        let (event, interface, group) = (EventKind::Alarm, None, None);
+                        self.announce_event(Event { event, interface, group, message });
+                    }
+                }
+            }
+            Action::Resynchronise => self.resynchronise(),
+            Action::Listen(listen) => self.open_sockets(listen),
+            Action::Log(line) => self.logger.log(line),
+            Action::Emit(event) => self.announce_event(event),
+            Action::Reply { id, result } => self.answer(id, result),
+        }
+    }
+
+    fn apply(&mut self, batch: u64, ops: &[KernelOp]) {
+        let errors = self.kernel.apply(ops);
+        // The engine is promised the events before the report.
+        let mut events = Vec::new();
+        let overflowed = self.kernel.read_events(&mut events).unwrap_or(true);
+        self.note_events(&events);
+        if !events.is_empty() {
+            self.queue.push_back(Input::Kernel(events));
+        }
+        self.queue.push_back(Input::Done { batch, errors });
+        if overflowed {
+            self.resynchronise();
+        }
+    }
+
+    fn send(&mut self, what: &Transmit) {
+        if let Err(error) = self.probes.send(what) {
+            let (index, family, seq) = match what {
+                Transmit::Echo { index, target, seq, .. } => (*index, Family::of(target), Some(*seq)),
+                Transmit::Frame { index, .. } => (*index, Family::Inet, None),
+            };
+            let errno = error.raw_os_error().unwrap_or(0);
+            self.queue.push_back(Input::SendFailed { index, seq, family, errno });
+        }
+    }
+
+    /// Dumps everything; what was still to be read about the past is dropped.
+    pub(super) fn resynchronise(&mut self) {
+        let mut stale = Vec::new();
+        let _ = self.kernel.read_events(&mut stale);
+        match self.kernel.dump() {
+            Ok(dump) => {
+                self.names = dump.links.iter().map(|l| (l.index, l.name.clone())).collect();
+                self.queue.push_back(Input::Inventory(dump));
+            }
+            Err(error) => self.logger.say(Level::Err, error.to_string(), &[]),
+        }
+    }
+
+    pub(super) fn open_sockets(&mut self, listen: Listen) {
+        let names = &self.names;
+        let errors = self.probes.listen(&listen, &|index| names.get(&index).cloned());
+        self.listen_again = (!errors.is_empty()).then(|| clock::now() + LISTEN_AGAIN);
+        for (_, error) in errors {
+            self.logger.say(Level::Debug, error.to_string(), &[]);
+        }
+        if let Err(error) = self.sources.watch(&self.probes.fds()) {
+            self.logger.say(Level::Err, format!("watching probe sockets: {error}"), &[]);
+        }
+        self.carrier.watch(clock::now(), &listen.carrier);
+        self.listen = listen;
+    }
+
+    pub(super) fn announce_event(&mut self, event: Event) {
+        let time = self.clock.rfc3339(SystemTime::now());
+        self.server.broadcast(&event, &time);
+    }
+
+    fn answer(&mut self, id: u64, result: Result<(), mpath_core::action::Refusal>) {
+        let Some(caller) = self.callers.remove(&id) else { return };
+        let now = clock::now();
+        match result {
+            Ok(()) => self.server.reply(now, caller, &Reply::Done),
+            Err(refusal) => {
+                let failure = Failure::Refused { reason: refusal.reason, message: refusal.message };
+                self.server.error(now, caller, &failure);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What the loop waits for: signals, netlink, packets, the control socket, and time.
+
+use crate::control;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token};
+use mpath_linux::clock;
+use mpath_model::Time;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::Duration;
+
+const SIGNAL: Token = Token(0);
+const KERNEL: Token = Token(1);
+const TIMER: Token = Token(2);
+/// First token of the control server.
+pub(crate) const CONTROL: Token = Token(16);
+/// Packet sockets: their descriptor is added.
+const PACKETS: usize = 1024;
+
+/// Something that is ready.
+#[derive(Debug)]
+pub(crate) enum Woken {
+    Signal,
+    Kernel,
+    Timer,
+    Packets(RawFd),
+    Control(mio::event::Event),
+}
+
+/// The descriptors the loop waits on.
+pub(crate) struct Sources {
+    poll: Poll,
+    events: Events,
+    signals: SignalFd,
+    timer: TimerFd,
+}
+
+impl Sources {
+    /// Blocks the signals that are handled here, from now on and for all threads to come.
+    pub(crate) fn open(kernel: RawFd) -> io::Result<Sources> {
+        let mut set = SigSet::empty();
+        use Signal::*;
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let timer =
+            TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let poll = Poll::new()?;
+        let readable =
+            |fd: RawFd, token| poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE);
+        readable(signals.as_raw_fd(), SIGNAL)?;
+        readable(kernel, KERNEL)?;
+        readable(timer.as_fd().as_raw_fd(), TIMER)?;
+        Ok(Sources { poll, events: Events::with_capacity(256), signals, timer })
+    }
+
+    /// For the control server.
+    pub(crate) fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Watches these packet sockets too. Those that are closed leave by themselves.
+    pub(crate) fn watch(&self, fds: &[RawFd]) -> io::Result<()> {
+        for fd in fds {
+            let token = Token(PACKETS + usize::try_from(*fd).expect("descriptors are not negative"));
+            match self.poll.registry().register(&mut SourceFd(fd), token, Interest::READABLE) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something is ready or `deadline` has come.
+    pub(crate) fn wait(&mut self, deadline: Option<Time>) -> io::Result<()> {
+        let now = clock::now();
+        let mut timeout = None;
+        match deadline {
+            Some(t) if t <= now => timeout = Some(Duration::ZERO),
+            Some(t) => {
+                let at = TimeSpec::from_duration(Duration::from_nanos(t.0));
+                self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            }
+            None => self.timer.unset()?,
+        }
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// What was ready, in the order in which it is to be handled.
+    pub(crate) fn woken(&self) -> Vec<Woken> {
+        let mut woken: Vec<(u8, Woken)> = self
+            .events
+            .iter()
+            .map(|e| match e.token() {
+                SIGNAL => (0, Woken::Signal),
+                KERNEL => (1, Woken::Kernel),
+                TIMER => (4, Woken::Timer),
+                Token(n) if n >= PACKETS => (2, Woken::Packets((n - PACKETS) as RawFd)),
+                Token(n) => {
+                    debug_assert!((CONTROL.0..CONTROL.0 + control::TOKENS).contains(&n));
+                    (3, Woken::Control(e.clone()))
+                }
+            })
+            .collect();
+        woken.sort_by_key(|(rank, _)| *rank);
+        woken.into_iter().map(|(_, w)| w).collect()
+    }
+
+    /// The next signal that has arrived, if any.
+    pub(crate) fn signal(&mut self) -> io::Result<Option<Signal>> {
+        let Some(info) = self.signals.read_signal()? else { return Ok(None) };
+        Ok(Signal::try_from(info.ssi_signo as i32).ok())
+    }
+}

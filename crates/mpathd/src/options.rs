@@ -1,0 +1,45 @@
+//! The command line of mpathd.
+
+use clap::Parser;
+use std::path::PathBuf;
+
+/// Keeps the addresses of this host reachable when a NIC, its cable, its switch port or the path behind it fails.
+///
+/// Runs in the foreground and logs to stderr. Without a configuration it is idle and harmless.
+/// SIGHUP reloads the configuration; SIGUSR1 logs the probe statistics; SIGTERM stops mpathd and leaves every address
+/// and route where it is, for the next start to adopt.
+#[derive(Debug, Parser)]
+#[command(name = "mpathd", version, max_term_width = 100)]
+pub(crate) struct Options {
+    /// Configuration file [default: /etc/mpathd/mpathd.toml, which may be missing]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The three variables of in.mpathd(1M) [default: /etc/default/mpathd, which may be missing]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) defaults: Option<PathBuf>,
+
+    /// Where homes, verdicts and original sysctls are remembered while mpathd is not running
+    #[arg(long, value_name = "DIR", default_value = "/run/mpathd")]
+    pub(crate) state_dir: PathBuf,
+
+    /// Control socket [default: STATE_DIR/mpathd.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+
+    /// Read the configuration, print every error with file, line and caret, and exit
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+impl Options {
+    /// Control socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| self.state_dir.join("mpathd.sock"))
+    }
+
+    /// The configuration files.
+    pub(crate) fn paths(&self) -> mpath_config::Paths {
+        mpath_config::Paths { config: self.config.clone(), defaults: self.defaults.clone() }
+    }
+}
