@@ -12,4 +12,4 @@ pub mod stats;
 pub mod trace;
 pub mod world;
 
-pub use run::{Report, run_one, run_seeds};
+pub use run::{Outcome, Report, run_one, run_seeds};

@@ -22,6 +22,9 @@ struct Options {
     /// Print every step (one world)
     #[arg(long)]
     trace: bool,
+    /// Run all worlds and list every one in which an invariant broke
+    #[arg(long)]
+    keep_going: bool,
     /// Threads, by default one for each core
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
@@ -44,7 +47,8 @@ fn main() -> ExitCode {
             eprint!("\r{done} of {} worlds, {rate:.0}/s ", options.seeds);
         }
     };
-    let (stats, report) = run_seeds(options.seed, options.seeds, threads, &progress);
+    let outcome = run_seeds(options.seed, options.seeds, threads, options.keep_going, &progress);
+    let stats = &outcome.stats;
     let time = begun.elapsed().as_secs_f64();
     eprintln!("\r{} worlds in {time:.1} s, {:.0}/s            ", stats.worlds, stats.worlds as f64 / time);
     println!(
@@ -69,16 +73,17 @@ fn main() -> ExitCode {
         stats.restarts,
         stats.duties
     );
-    match report {
-        None => {
-            println!("no invariant broken");
-            ExitCode::SUCCESS
-        }
-        Some(report) => {
-            explain(&report);
-            ExitCode::FAILURE
-        }
+    if outcome.broken.is_empty() {
+        println!("no invariant broken");
+        return ExitCode::SUCCESS;
     }
+    if options.keep_going {
+        println!("{} worlds broke an invariant:", outcome.broken.len());
+        outcome.broken.iter().for_each(|v| println!("  {v}"));
+    } else if let Some(report) = outcome.explain() {
+        explain(&report);
+    }
+    ExitCode::FAILURE
 }
 
 fn explain(report: &Report) {

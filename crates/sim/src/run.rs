@@ -61,18 +61,35 @@ fn explain(violation: Violation) -> Report {
     Report { violation, trace }
 }
 
-/// Runs `count` seeds from `first` on `threads` threads; stops at the first broken invariant. `progress` is
-/// called now and then with the number of finished worlds.
+/// What many worlds brought.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The sum over the worlds that held.
+    pub stats: Stats,
+    /// The broken ones: the first alone unless all were wanted. Sorted by seed.
+    pub broken: Vec<Violation>,
+}
+
+impl Outcome {
+    /// The first broken world again, with the steps that led to it.
+    pub fn explain(&self) -> Option<Report> {
+        self.broken.first().cloned().map(explain)
+    }
+}
+
+/// Runs `count` seeds from `first` on `threads` threads; stops at the first broken invariant unless
+/// `keep_going`. `progress` is called with the number of finished worlds.
 pub fn run_seeds(
     first: u64,
     count: u64,
     threads: usize,
+    keep_going: bool,
     progress: &(dyn Fn(u64) + Sync),
-) -> (Stats, Option<Box<Report>>) {
+) -> Outcome {
     let next = AtomicU64::new(0);
     let finished = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
-    let total: Mutex<(Stats, Option<Violation>)> = Mutex::new((Stats::default(), None));
+    let total: Mutex<Outcome> = Mutex::new(Outcome::default());
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
@@ -84,12 +101,10 @@ pub fn run_seeds(
                     let outcome = run_one(first.wrapping_add(n));
                     let mut total = total.lock().expect("no holder of this lock panics");
                     match outcome {
-                        Ok(stats) => total.0.add(&stats),
+                        Ok(stats) => total.stats.add(&stats),
                         Err(v) => {
-                            stop.store(true, Ordering::Relaxed);
-                            if total.1.as_ref().is_none_or(|old| v.seed < old.seed) {
-                                total.1 = Some(v);
-                            }
+                            stop.store(!keep_going, Ordering::Relaxed);
+                            total.broken.push(v);
                         }
                     }
                     drop(total);
@@ -98,6 +113,7 @@ pub fn run_seeds(
             });
         }
     });
-    let (stats, violation) = total.into_inner().expect("no holder of this lock panics");
-    (stats, violation.map(explain).map(Box::new))
+    let mut outcome = total.into_inner().expect("no holder of this lock panics");
+    outcome.broken.sort_by_key(|v| v.seed);
+    outcome
 }

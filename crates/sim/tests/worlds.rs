@@ -9,8 +9,9 @@ const WORLDS: u64 = 300;
 
 #[test]
 fn no_invariant_breaks() {
-    let (stats, report) = run_seeds(0, WORLDS, 2, &|_| {});
-    if let Some(report) = report {
+    let outcome = run_seeds(0, WORLDS, 2, false, &|_| {});
+    let stats = &outcome.stats;
+    if let Some(report) = outcome.explain() {
         panic!(
             "{}\nreplay: mpath-sim --seed {} --seeds 1 --trace\n{}",
             report.violation,

@@ -24,7 +24,7 @@ impl Kernel {
         match (placing, equal) {
             (Placing::Replace, Some(at)) => {
                 self.routes[at] = route.clone();
-                self.events.push(KernelEvent::Route(route));
+                self.events.push(KernelEvent::RouteReplaced(route));
             }
             (Placing::Replace, None) => self.insert_route(route, true),
             _ if twin => return errno::EEXIST,

@@ -219,8 +219,12 @@ impl World {
 
     pub(super) fn read_events(&mut self) {
         self.daemon.reading = false;
-        while let Some(event) = self.daemon.socket.pop_front() {
-            self.feed(Input::Kernel(event));
+        while !self.daemon.socket.is_empty() {
+            // One reading of the socket brings several events, but not always all.
+            let most = if self.rng.chance(300) { 1 } else { 64 };
+            let count = self.daemon.socket.len().min(most);
+            let events = self.daemon.socket.drain(..count).collect();
+            self.feed(Input::Kernel(events));
         }
     }
 
