@@ -14,6 +14,7 @@ use crate::error::Error;
 use acts::Scene;
 use figures::Figures;
 use stage::Stage;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -79,11 +80,12 @@ fn play(options: &Options, teller: &Teller) -> Result<bool, Error> {
         figures.push(Scene::new(&mut stage, teller).perform(act));
     }
     let ok = figures.iter().all(Figures::ok);
-    if options.json {
-        println!("{}", table::json(options, &floor, &figures, ok));
+    let result = if options.json {
+        table::json(options, &floor, &figures, ok).to_string() + "\n"
     } else {
-        print!("\n{}", table::text(&floor, &figures));
-    }
+        format!("\n{}", table::text(&floor, &figures))
+    };
+    let _ = io::stdout().write_all(result.as_bytes());
     if !ok {
         teller.excerpt(&stage.daemon_log());
     }
@@ -112,12 +114,10 @@ impl Teller {
         self.line(&format!("{:5.1} s  {text}", self.start.elapsed().as_secs_f64()));
     }
 
+    /// A reader that has gone away is no reason to fail.
     fn line(&self, text: &str) {
-        if self.to_stderr {
-            eprintln!("{text}");
-        } else {
-            println!("{text}");
-        }
+        let _ =
+            if self.to_stderr { writeln!(io::stderr(), "{text}") } else { writeln!(io::stdout(), "{text}") };
     }
 
     /// The end of the daemon's log, for whoever has to find out why.

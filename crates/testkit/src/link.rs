@@ -77,6 +77,12 @@ impl Host {
             .context(|| format!("set bridge port {port} {state:?} on {}", self.name()))
     }
 
+    /// Locks a bridge port: nothing comes in by it, frames still go out.
+    pub fn set_port_locked(&self, port: IfIndex, locked: bool) -> Result<(), Error> {
+        create::set_port_locked(&mut self.netlink(), port, locked)
+            .context(|| format!("lock bridge port {port} on {}", self.name()))
+    }
+
     /// Renames an interface.
     pub fn rename(&self, name: &str, new: &str) -> Result<(), Error> {
         let index = self.index_of(name)?;

@@ -19,7 +19,12 @@ fn target(address: &str) -> SocketAddr {
 
 /// The standard network with both data addresses on the first NIC.
 fn lan() -> Lan {
-    let lan = Lan::new(LanOptions::default()).unwrap();
+    lan_of(2)
+}
+
+fn lan_of(nics: usize) -> Lan {
+    let options = LanOptions { nics, ..LanOptions::default() };
+    let lan = Lan::new(options).unwrap();
     lan.server.add_address("eth0", "192.0.2.10/24").unwrap();
     lan.server.add_address("eth0", "2001:db8:1::10/64").unwrap();
     lan
@@ -96,6 +101,38 @@ fn blackhole_keeps_the_carrier_and_passes_nothing() {
             let report = stream.window(closed, Instant::now());
             println!("{report:?}");
             assert!(report.outage >= Duration::from_millis(300), "{report:?}");
+        }
+    });
+}
+
+#[test]
+fn one_way_faults_stop_one_way() {
+    isolated("one_way_faults_stop_one_way", || {
+        // One NIC: with two, Linux answers ARP for an address on any of them.
+        let lan = lan_of(1);
+        let count = |host: &mpath_testkit::Host| {
+            let text = host.run(|| std::fs::read_to_string("/proc/thread-self/net/snmp")).unwrap();
+            // The second line that starts with "Udp:" holds values; the first of them is InDatagrams.
+            let values = text.lines().filter(|l| l.starts_with("Udp:")).nth(1).unwrap();
+            values.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+        };
+        let _echo = Echo::start(&lan.server, PORT).unwrap();
+        let stream = UdpStream::start(&lan.near, target(DATA4), 1000).unwrap();
+        wait_until(SOON, "an answer", || stream.alive_since(Instant::now() - SOON));
+        for outbound in [true, false] {
+            let fault = if outbound { lan.blackhole_outbound(0) } else { lan.blackhole_inbound(0) };
+            fault.unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            let (quiet, before) = (Instant::now(), count(&lan.server));
+            std::thread::sleep(Duration::from_millis(300));
+            let arrived = count(&lan.server) - before;
+            assert!(!stream.alive_since(quiet), "an answer in spite of it");
+            assert!(
+                if outbound { arrived > 100 } else { arrived == 0 },
+                "outbound {outbound}: {arrived} arrived"
+            );
+            let healed = lan.heal(0).unwrap();
+            wait_until(SOON, "answers again", || stream.alive_since(healed));
         }
     });
 }

@@ -21,8 +21,14 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-/// Attribute of a bridge port that holds its state (linux/if_link.h).
+/// Attributes of a bridge port (linux/if_link.h).
 const IFLA_BRPORT_STATE: u16 = 1;
+/// Whether it learns addresses.
+const IFLA_BRPORT_LEARNING: u16 = 8;
+/// Forgets what it has learnt.
+const IFLA_BRPORT_FLUSH: u16 = 24;
+/// Lets only known senders in.
+const IFLA_BRPORT_LOCKED: u16 = 39;
 
 /// One end of a veth pair, or any interface that is to be made.
 #[derive(Clone, Debug, Default)]
@@ -116,11 +122,25 @@ pub fn set_port_state(socket: &mut Socket, port: IfIndex, state: PortState) -> R
         PortState::Disabled => BridgePortState::Disabled,
         PortState::Forwarding => BridgePortState::Forwarding,
     };
+    bridge_request(socket, port, &[(IFLA_BRPORT_STATE, &[u8::from(state)])])
+}
+
+/// Locks a bridge port: frames that come in by it are dropped, frames that go out pass. What it has learnt is
+/// forgotten, because senders it knows would still be let in. Linux 5.18 on.
+pub fn set_port_locked(socket: &mut Socket, port: IfIndex, locked: bool) -> Result<(), Error> {
+    let learning = (IFLA_BRPORT_LEARNING, &[u8::from(!locked)][..]);
+    let lock = (IFLA_BRPORT_LOCKED, &[u8::from(locked)][..]);
+    bridge_request(socket, port, &[learning, lock, (IFLA_BRPORT_FLUSH, &[])])
+}
+
+fn bridge_request(socket: &mut Socket, port: IfIndex, options: &[(u16, &[u8])]) -> Result<(), Error> {
     let mut message = LinkMessage::default();
     message.header.interface_family = AddressFamily::Bridge;
     message.header.index = port;
-    let option = DefaultNla::new(IFLA_BRPORT_STATE, vec![u8::from(state)]);
-    message.attributes.push(LinkAttribute::ProtoInfoBridge(vec![LinkProtoInfoBridge::Other(option)]));
+    let options = options
+        .iter()
+        .map(|(kind, value)| LinkProtoInfoBridge::Other(DefaultNla::new(*kind, value.to_vec())));
+    message.attributes.push(LinkAttribute::ProtoInfoBridge(options.collect()));
     socket.request(RouteNetlinkMessage::SetLink(message), 0)
 }
 

@@ -27,9 +27,26 @@ impl Lan {
         self.set_path(n, PortState::Disabled)
     }
 
-    /// Opens the path of NIC `n` again.
+    /// Lets nothing that NIC `n` sends get past its switch; what others send still arrives.
+    pub fn blackhole_outbound(&self, n: usize) -> Result<Instant, Error> {
+        let at = Instant::now();
+        self.switch.set_port_locked(self.nics[n].core, true)?;
+        Ok(at)
+    }
+
+    /// Lets nothing that others send arrive at NIC `n`; what it sends still gets out.
+    pub fn blackhole_inbound(&self, n: usize) -> Result<Instant, Error> {
+        let at = Instant::now();
+        self.switch.set_port_locked(self.nics[n].uplink, true)?;
+        Ok(at)
+    }
+
+    /// Opens the path of NIC `n` again, in both directions.
     pub fn heal(&self, n: usize) -> Result<Instant, Error> {
-        self.set_path(n, PortState::Forwarding)
+        let at = self.set_path(n, PortState::Forwarding)?;
+        self.switch.set_port_locked(self.nics[n].core, false)?;
+        self.switch.set_port_locked(self.nics[n].uplink, false)?;
+        Ok(at)
     }
 
     fn set_path(&self, n: usize, state: PortState) -> Result<Instant, Error> {
