@@ -204,6 +204,18 @@ fn check_shows_every_error_with_its_place() {
 }
 
 #[test]
+fn the_configuration_in_the_readme_is_right() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (toml, _) = rest.split_once("```").unwrap();
+    let dir = dir();
+    let file = dir.path().join("mpathd.toml");
+    std::fs::write(&file, toml).unwrap();
+    let (code, _, err) = run(&["check", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
 fn help_teaches_and_usage_is_2() {
     let (code, out, _) = run(&["--help"]);
     assert_eq!(code, 0);
