@@ -188,6 +188,9 @@ impl Kernel {
 
     /// A neighbour is learnt or confirmed.
     pub fn learn(&mut self, neighbour: Neighbour) {
+        if self.neighbours.contains(&neighbour) {
+            return;
+        }
         let same = |n: &Neighbour| n.index == neighbour.index && n.address == neighbour.address;
         self.neighbours.retain(|n| !same(n));
         self.events.push(KernelEvent::Neighbour(neighbour.clone()));

@@ -17,7 +17,7 @@ use crate::trace::Trace;
 use mpath_core::input::{BatchId, RequestId};
 use mpath_core::persist::Persistent;
 use mpath_core::{Action, Engine, Input};
-use mpath_model::kernel::{Heard, Listen, Packet};
+use mpath_model::kernel::{Heard, Listen, Neighbour, Packet, nud};
 use mpath_model::{IfIndex, KernelEvent, Route, Time};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -292,6 +292,7 @@ impl World {
                 for a in self.lan.chatter(segment, &mut self.rng) {
                     self.plan(a.after, Happening::Arrive(a.nic, a.packet));
                 }
+                self.converse(segment);
                 let pause = self.scenario.fastest() + Duration::from_millis(500);
                 let pause = self.rng.duration(pause, pause * 5);
                 self.plan(pause, Happening::Chatter(segment));
@@ -299,6 +300,36 @@ impl World {
             Happening::Check => self.check_duties(),
             Happening::Final => self.check_final(),
         }
+    }
+
+    /// Clients talk to the host's addresses, so that it knows their link-layer addresses.
+    fn converse(&mut self, segment: usize) {
+        let nodes: Vec<&crate::lan::Node> = self.lan.segments[segment].iter().filter(|n| n.alive).collect();
+        if nodes.is_empty() {
+            return;
+        }
+        let node = (*self.rng.pick(&nodes)).clone();
+        for nic in 0..self.index.len() {
+            let Some(index) = self.index[nic].filter(|_| self.lan.ports[nic].segment == segment) else {
+                continue;
+            };
+            if !self.lan.connected(nic) {
+                continue;
+            }
+            let four =
+                node.four.map(IpAddr::V4).filter(|_| self.kernel.on(index).any(|a| a.addr.address.is_ipv4()));
+            let six = node.six.first().copied().map(IpAddr::V6);
+            for address in four.into_iter().chain(six) {
+                self.kernel.learn(Neighbour {
+                    index,
+                    address,
+                    mac: Some(node.mac),
+                    state: nud::REACHABLE,
+                    router: false,
+                });
+            }
+        }
+        self.collect_events();
     }
 
     fn arrive(&mut self, nic: Nic, packet: Packet) {

@@ -144,12 +144,17 @@ impl World {
     }
 
     pub(super) fn finish_batch(&mut self, batch: BatchId, errors: Vec<i32>) {
-        self.daemon.batches -= 1;
+        let life = self.daemon.life;
         self.read_events();
         if self.daemon.overflow {
             self.dump();
         }
+        if self.daemon.life != life {
+            return;
+        }
+        self.daemon.batches -= 1;
         self.feed(Input::Done { batch, errors });
+        self.check_step();
     }
 
     fn transmit(&mut self, what: &Transmit) {
