@@ -13,7 +13,9 @@ pub(crate) use socket::BindError;
 use connection::{Connection, Outcome};
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
+use mpath_core::diag::Line;
 use mpath_ipc::{Failure, Reply, Request, ServiceInfo, TimedEvent};
+use mpath_model::event::Level;
 use mpath_model::{Event, Time};
 use peer::{Peer, Rights};
 use std::io::{ErrorKind, Write};
@@ -33,6 +35,8 @@ pub(crate) const TOKENS: usize = 1 + MAX_CONNECTIONS;
 const ACCEPTS: usize = 32;
 /// How long a half request may stay half, and a reply unread.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two lines about peers, so that none of them can flood the log.
+const QUIET: Duration = Duration::from_secs(60);
 /// Pause after accept failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -72,6 +76,8 @@ pub(crate) struct Server {
     access: Access,
     info: ServiceInfo,
     counters: Counters,
+    /// When and what [`Server::report`] told last.
+    reported: Option<(Time, Counters)>,
     accept_again: Option<Time>,
 }
 
@@ -104,11 +110,13 @@ impl Server {
             access,
             info: ServiceInfo::mpathd(version),
             counters: Counters::default(),
+            reported: None,
             accept_again: None,
         })
     }
 
     /// Whether a readiness event belongs to this server.
+    #[cfg(test)]
     pub(crate) fn owns(&self, token: Token) -> bool {
         (self.first..self.first + TOKENS).contains(&token.0)
     }
@@ -125,9 +133,22 @@ impl Server {
         }
     }
 
-    /// What went wrong with peers so far.
-    pub(crate) fn counters(&self) -> Counters {
-        self.counters
+    /// A line to log when something went wrong with peers since the last one; at most one in [`QUIET`].
+    pub(crate) fn report(&mut self, now: Time) -> Option<Line> {
+        let due = self.reported.is_none_or(|(at, _)| now.since(at) >= QUIET);
+        let told = self.reported.map(|(_, counters)| counters).unwrap_or_default();
+        if self.counters == told || !due {
+            return None;
+        }
+        let Counters { refused, slow, stalled, malformed } = self.counters;
+        self.reported = Some((now, self.counters));
+        let field = |key: &str, n: u64| (key.to_owned(), n.to_string());
+        let fields = [("refused", refused), ("slow", slow), ("stalled", stalled), ("malformed", malformed)];
+        Some(Line {
+            level: Level::Warning,
+            text: "control connections were dropped; since the start these".to_owned(),
+            fields: fields.into_iter().map(|(k, n)| field(k, n)).collect(),
+        })
     }
 
     /// Deals with one readiness event; requests for the engine are appended to `out`.

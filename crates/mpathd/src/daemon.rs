@@ -156,6 +156,9 @@ impl Daemon {
     fn time(&mut self) {
         let now = clock::now();
         self.server.expire(now);
+        if let Some(line) = self.server.report(now) {
+            self.logger.log(line);
+        }
         if self.carrier.next().is_some_and(|t| t <= now) {
             self.poll_carrier(now);
         }

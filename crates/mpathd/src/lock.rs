@@ -30,7 +30,10 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // The manual page's words (mpathd-behaviour.md, message 22).
-            LockError::Held(_) => f.write_str("main: is another instance of in.mpathd already active?"),
+            LockError::Held(pid) => {
+                f.write_str("main: is another instance of in.mpathd already active?")?;
+                pid.map_or(Ok(()), |pid| write!(f, " pid={pid}"))
+            }
             LockError::Io(e) => write!(f, "cannot bind abstract socket @{NAME}: {e}"),
         }
     }

@@ -7,9 +7,9 @@
 use crate::wallclock::WallClock;
 use mpath_core::diag::Line;
 use mpath_model::event::Level;
+use nix::sys::signal::{SigSet, SigmaskHow};
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
@@ -18,8 +18,6 @@ use std::time::{Duration, SystemTime};
 
 /// Lines that may wait.
 const QUEUE: usize = 1024;
-/// syslog(3) facility daemon, shifted into place.
-const FACILITY_DAEMON: u8 = 3 << 3;
 
 /// Where lines go.
 pub(crate) enum Sink {
@@ -27,8 +25,6 @@ pub(crate) enum Sink {
     Plain(Box<dyn Write + Send>),
     /// A stream that the journal reads.
     Journal(Box<dyn Write + Send>),
-    /// syslog's datagram socket; the text is the ident, `in.mpathd` or `mpathd`.
-    Syslog(UnixDatagram, String),
 }
 
 impl Sink {
@@ -36,13 +32,6 @@ impl Sink {
     pub(crate) fn stderr() -> Sink {
         let stream = Box::new(io::stderr());
         if stderr_is_journal() { Sink::Journal(stream) } else { Sink::Plain(stream) }
-    }
-
-    /// `/dev/log`, for a daemon without stderr.
-    pub(crate) fn syslog(ident: &str) -> io::Result<Sink> {
-        let socket = UnixDatagram::unbound()?;
-        socket.connect("/dev/log")?;
-        Ok(Sink::Syslog(socket, ident.to_owned()))
     }
 
     fn write(&mut self, clock: &WallClock, entry: &Entry) -> io::Result<()> {
@@ -57,19 +46,6 @@ impl Sink {
                 let text = format!("<{}>{}\n", priority(entry.line.level), body(&entry.line));
                 stream.write_all(text.as_bytes())?;
                 stream.flush()
-            }
-            Sink::Syslog(socket, ident) => {
-                let priority = FACILITY_DAEMON | priority(entry.line.level);
-                let pid = std::process::id();
-                let text = format!("<{priority}>{ident}[{pid}]: {}", body(&entry.line));
-                match socket.send(text.as_bytes()) {
-                    Ok(_) => Ok(()),
-                    // syslogd was restarted: its socket is a new one.
-                    Err(_) => {
-                        socket.connect("/dev/log")?;
-                        socket.send(text.as_bytes()).map(drop)
-                    }
-                }
             }
         }
     }
@@ -96,11 +72,17 @@ impl Logger {
         let (done, finished) = channel();
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
-        thread::Builder::new().name("log".to_owned()).spawn(move || {
+        let writer = move || {
             write_all(sink, &clock, &lines, &counter);
             // Nobody may be waiting any more.
             let _ = done.send(());
-        })?;
+        };
+        // The thread must take no signal: what stops the daemon is for the loop, which reads it from a
+        // signalfd, and a thread inherits the mask it is made under.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        let made = thread::Builder::new().name("log".to_owned()).spawn(writer);
+        before.thread_set_mask()?;
+        made?;
         Ok(Logger { queue: Some(queue), finished, dropped, level })
     }
 

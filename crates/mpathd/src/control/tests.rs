@@ -159,7 +159,13 @@ fn garbage_and_too_much_are_dropped() {
     });
     b.until("the endless request is dropped", |b| b.connections() == 0);
     writer.join().unwrap();
-    assert_eq!(b.server.counters().malformed, 2);
+    assert_eq!(b.server.counters.malformed, 2);
+    let line = b.server.report(b.now).unwrap();
+    assert_eq!(line.fields[3], ("malformed".to_owned(), "2".to_owned()));
+    b.server.counters.malformed = 3;
+    assert_eq!(b.server.report(b.now), None);
+    assert!(b.server.report(b.now + QUIET).is_some());
+    assert_eq!(b.server.report(b.now + QUIET * 2), None);
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn half_a_request_is_dropped_in_time_and_a_whole_one_is_not() {
     assert_eq!(b.connections(), 2);
     b.now = Time(0) + PATIENCE;
     b.server.expire(b.now);
-    assert_eq!((b.connections(), b.server.counters().stalled), (1, 1));
+    assert_eq!((b.connections(), b.server.counters.stalled), (1, 1));
     assert_eq!(b.server.next_deadline(), None);
     assert!(is_closed(&mut half));
 }
@@ -203,7 +209,7 @@ fn watchers_get_events_and_a_slow_one_is_dropped_alone() {
         sent += 1;
         assert!(sent < 10_000, "a watcher that never reads is never dropped");
     }
-    assert_eq!((b.watchers(), b.server.counters().slow), (1, 1));
+    assert_eq!((b.watchers(), b.server.counters.slow), (1, 1));
     drop(slow);
     drop(good);
     b.until("the good one has gone too", |b| b.connections() == 0);
@@ -239,7 +245,7 @@ fn too_many_connections_are_told_so() {
     let held: Vec<StdStream> = (0..MAX_CONNECTIONS).map(|_| b.connect()).collect();
     let path = b.path.clone();
     let client = thread::spawn(move || Client::connect(&path, LIMIT).unwrap().status().unwrap_err());
-    b.until("one is refused", |b| b.server.counters().refused == 1);
+    b.until("one is refused", |b| b.server.counters.refused == 1);
     assert!(matches!(client.join().unwrap(), ClientError::Failed(Failure::Refused { .. })));
     drop(held);
     b.until("all have gone", |b| b.connections() == 0);

@@ -112,3 +112,34 @@ fn close_gives_up_at_its_deadline() {
     assert!(!logger.close(Duration::from_millis(50)));
     drop(permits);
 }
+
+#[test]
+fn the_writer_takes_no_signals_and_the_caller_keeps_its_own() {
+    let masks = || -> Vec<(String, String)> {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let status = |t: std::fs::DirEntry| std::fs::read_to_string(t.path().join("status")).ok();
+        let field = |s: &str, key: &str| -> String {
+            s.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default().trim().to_owned()
+        };
+        let all = tasks.filter_map(|t| status(t.unwrap()));
+        all.map(|s| (field(&s, "Name:"), field(&s, "SigBlk:"))).collect()
+    };
+    let before = SigSet::thread_get_mask().unwrap();
+    let logger = Logger::start(Sink::Plain(Box::new(io::sink())), Level::Info, WallClock::utc()).unwrap();
+    assert_eq!(SigSet::thread_get_mask().unwrap(), before);
+    // A thread gives itself its name: that may take a moment.
+    let end = std::time::Instant::now() + LIMIT;
+    let writers: Vec<String> = loop {
+        let found: Vec<_> = masks().into_iter().filter(|(n, _)| n == "log").map(|(_, m)| m).collect();
+        if !found.is_empty() {
+            break found;
+        }
+        assert!(std::time::Instant::now() < end, "there is no writer thread");
+        thread::yield_now();
+    };
+    let term = 1u64 << (nix::sys::signal::Signal::SIGTERM as i32 - 1);
+    for mask in writers {
+        assert_ne!(u64::from_str_radix(&mask, 16).unwrap() & term, 0, "{mask}");
+    }
+    assert!(logger.close(LIMIT));
+}
