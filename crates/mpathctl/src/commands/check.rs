@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each FILE is judged by itself, as if it were the mpathd.toml of a host without /etc/default/mpathd. Every error
-is shown with its line and a caret under the place, and the exit status is 2. Whether the NICs exist is not
+Each FILE is judged by itself, as if it were the mpathd.toml of a host without /etc/default/mpathd. Every error \
+is shown with its line and a caret under the place, and the exit status is 2. Whether the NICs exist is not \
 looked at: a NIC may come later.
 
 Example:

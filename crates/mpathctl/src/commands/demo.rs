@@ -7,9 +7,9 @@ use mpath_testkit::demo::{Options, run as play};
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A host with two NICs and a standby, a switch, a router and two clients are built in namespaces of their own:
-no root is needed and nothing outside is touched. The mpathd program beside mpathctl, else the one in PATH,
-runs on the host; cables are cut and paths black-holed while clients send to its addresses. The figures are
+A host with two NICs and a standby, a switch, a router and two clients are built in namespaces of their own: \
+no root is needed and nothing outside is touched. The mpathd program beside mpathctl, else the one in PATH, \
+runs on the host; cables are cut and paths black-holed while clients send to its addresses. The figures are \
 what the clients measured. Ends with 0 if every act went as it should, else with 1.
 
 Examples:
