@@ -103,16 +103,9 @@ impl Client {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(fail("open"))?;
         // Bounds connect too: a listener whose queue is full would block it for ever.
         socket.set_write_timeout(Some(timeout)).map_err(fail("set up"))?;
-        socket
-            .connect(&address)
-            .map_err(|e| connect_error(path, timeout, e))?;
+        socket.connect(&address).map_err(|e| connect_error(path, timeout, e))?;
         let stream = UnixStream::from(std::os::fd::OwnedFd::from(socket));
-        Ok(Client {
-            path: path.to_owned(),
-            stream,
-            framer: Framer::new(crate::MAX_REPLY),
-            timeout,
-        })
+        Ok(Client { path: path.to_owned(), stream, framer: Framer::new(crate::MAX_REPLY), timeout })
     }
 
     /// The whole picture.
@@ -142,11 +135,7 @@ impl Client {
             let why = format!("{} answers, without {}", info.product, crate::INTERFACE);
             return Err(self.foreign(why));
         }
-        self.send(&Call {
-            request: Request::Watch,
-            more: true,
-            oneway: false,
-        })?;
+        self.send(&Call { request: Request::Watch, more: true, oneway: false })?;
         Ok(Watch { client: self })
     }
 

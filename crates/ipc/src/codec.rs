@@ -33,12 +33,7 @@ impl std::error::Error for TooLong {}
 impl Framer {
     /// A framer for messages of at most `limit` bytes, terminator not counted.
     pub fn new(limit: usize) -> Framer {
-        Framer {
-            buffer: Vec::new(),
-            consumed: 0,
-            scanned: 0,
-            limit,
-        }
+        Framer { buffer: Vec::new(), consumed: 0, scanned: 0, limit }
     }
 
     /// Takes in what the socket gave. The caller bounds how much it feeds before it takes messages out.
@@ -66,11 +61,7 @@ impl Framer {
             }
             None => {
                 self.scanned = self.buffer.len();
-                if self.pending() > self.limit {
-                    Err(too_long)
-                } else {
-                    Ok(None)
-                }
+                if self.pending() > self.limit { Err(too_long) } else { Ok(None) }
             }
         }
     }

@@ -96,41 +96,25 @@ impl Failure {
 
     /// From an error's name and its parameters.
     pub(crate) fn from_wire(error: String, parameters: Value) -> Failure {
-        let text = |key: &str| {
-            parameters
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text = |key: &str| parameters.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         match error.as_str() {
-            "org.mpathd.Refused" => Failure::Refused {
-                reason: text("reason"),
-                message: text("message"),
-            },
+            "org.mpathd.Refused" => Failure::Refused { reason: text("reason"), message: text("message") },
             "org.mpathd.ConfigError" => Failure::ConfigError {
                 errors: parameters
                     .get("errors")
                     .and_then(|e| serde_json::from_value(e.clone()).ok())
                     .unwrap_or_default(),
             },
-            "org.mpathd.PermissionDenied" => Failure::PermissionDenied {
-                message: text("message"),
-            },
-            "org.varlink.service.MethodNotFound" => Failure::MethodNotFound {
-                method: text("method"),
-            },
-            "org.varlink.service.InterfaceNotFound" => Failure::InterfaceNotFound {
-                interface: text("interface"),
-            },
-            "org.varlink.service.InvalidParameter" => Failure::InvalidParameter {
-                parameter: text("parameter"),
-            },
+            "org.mpathd.PermissionDenied" => Failure::PermissionDenied { message: text("message") },
+            "org.varlink.service.MethodNotFound" => Failure::MethodNotFound { method: text("method") },
+            "org.varlink.service.InterfaceNotFound" => {
+                Failure::InterfaceNotFound { interface: text("interface") }
+            }
+            "org.varlink.service.InvalidParameter" => {
+                Failure::InvalidParameter { parameter: text("parameter") }
+            }
             "org.varlink.service.ExpectedMore" => Failure::ExpectedMore,
-            _ => Failure::Other {
-                error,
-                parameters: parameters.to_string(),
-            },
+            _ => Failure::Other { error, parameters: parameters.to_string() },
         }
     }
 }

@@ -107,11 +107,7 @@ pub enum BadCall {
 impl Call {
     /// A plain call with one reply.
     pub fn new(request: Request) -> Call {
-        Call {
-            request,
-            more: false,
-            oneway: false,
-        }
+        Call { request, more: false, oneway: false }
     }
 
     /// On the wire, terminator included.
@@ -133,51 +129,30 @@ impl Call {
             Some(_) => return Err(BadCall::Malformed("'parameters' is not an object".to_owned())),
         };
         let request = request(&raw.method, &parameters).map_err(BadCall::Answer)?;
-        Ok(Call {
-            request,
-            more: raw.more.unwrap_or(false),
-            oneway: raw.oneway.unwrap_or(false),
-        })
+        Ok(Call { request, more: raw.more.unwrap_or(false), oneway: raw.oneway.unwrap_or(false) })
     }
 }
 
 fn request(method: &str, parameters: &Map<String, Value>) -> Result<Request, Failure> {
     let interface = || match parameters.get("interface") {
         Some(Value::String(name)) => Ok(name.clone()),
-        _ => Err(Failure::InvalidParameter {
-            parameter: "interface".to_owned(),
-        }),
+        _ => Err(Failure::InvalidParameter { parameter: "interface".to_owned() }),
     };
     let (request, takes) = match method {
         "org.mpathd.Status" => (Request::Status, None),
         "org.mpathd.Watch" => (Request::Watch, None),
-        "org.mpathd.Offline" => (
-            Request::Offline {
-                interface: interface()?,
-            },
-            Some("interface"),
-        ),
-        "org.mpathd.Online" => (
-            Request::Online {
-                interface: interface()?,
-            },
-            Some("interface"),
-        ),
+        "org.mpathd.Offline" => (Request::Offline { interface: interface()? }, Some("interface")),
+        "org.mpathd.Online" => (Request::Online { interface: interface()? }, Some("interface")),
         "org.mpathd.Reload" => (Request::Reload, None),
         "org.mpathd.Statistics" => (Request::Statistics, None),
         "org.varlink.service.GetInfo" => (Request::GetInfo, None),
-        "org.varlink.service.GetInterfaceDescription" => (
-            Request::GetInterfaceDescription {
-                interface: interface()?,
-            },
-            Some("interface"),
-        ),
+        "org.varlink.service.GetInterfaceDescription" => {
+            (Request::GetInterfaceDescription { interface: interface()? }, Some("interface"))
+        }
         _ => return Err(unknown_method(method)),
     };
     match parameters.keys().find(|key| Some(key.as_str()) != takes) {
-        Some(extra) => Err(Failure::InvalidParameter {
-            parameter: extra.clone(),
-        }),
+        Some(extra) => Err(Failure::InvalidParameter { parameter: extra.clone() }),
         None => Ok(request),
     }
 }
@@ -185,13 +160,9 @@ fn request(method: &str, parameters: &Map<String, Value>) -> Result<Request, Fai
 fn unknown_method(method: &str) -> Failure {
     match method.rsplit_once('.') {
         Some((interface, _)) if interface != crate::INTERFACE && interface != "org.varlink.service" => {
-            Failure::InterfaceNotFound {
-                interface: interface.to_owned(),
-            }
+            Failure::InterfaceNotFound { interface: interface.to_owned() }
         }
-        _ => Failure::MethodNotFound {
-            method: method.to_owned(),
-        },
+        _ => Failure::MethodNotFound { method: method.to_owned() },
     }
 }
 
@@ -238,10 +209,7 @@ fn encode_reply<T: Serialize>(parameters: &T, continues: bool) -> Vec<u8> {
         #[serde(skip_serializing_if = "Option::is_none")]
         continues: Option<bool>,
     }
-    crate::codec::encode(&Raw {
-        parameters,
-        continues: continues.then_some(true),
-    })
+    crate::codec::encode(&Raw { parameters, continues: continues.then_some(true) })
 }
 
 /// Who answers.
@@ -310,19 +278,13 @@ impl ReplyMessage {
             Some(error) => Err(Failure::from_wire(error, parameters)),
             None => Ok(parameters),
         };
-        Ok(ReplyMessage {
-            result,
-            continues: raw.continues.unwrap_or(false),
-        })
+        Ok(ReplyMessage { result, continues: raw.continues.unwrap_or(false) })
     }
 }
 
 /// The value under `key` of a reply's parameters.
 pub(crate) fn field<T: DeserializeOwned>(mut parameters: Value, key: &str) -> Result<T, String> {
-    let value = parameters
-        .get_mut(key)
-        .map(Value::take)
-        .ok_or_else(|| format!("reply without '{key}'"))?;
+    let value = parameters.get_mut(key).map(Value::take).ok_or_else(|| format!("reply without '{key}'"))?;
     serde_json::from_value(value).map_err(|e| format!("reply with a bad '{key}': {e}"))
 }
 

@@ -27,10 +27,7 @@ fn server(path: &Path, answers: Vec<Vec<u8>>) -> thread::JoinHandle<()> {
 
 fn one_line(error: &ClientError, path: &Path) {
     let text = error.to_string();
-    assert!(
-        !text.contains('\n') && text.contains(path.to_str().unwrap()),
-        "{text}"
-    );
+    assert!(!text.contains('\n') && text.contains(path.to_str().unwrap()), "{text}");
 }
 
 #[test]
@@ -93,13 +90,8 @@ fn garbage_and_silence_are_foreign() {
 fn status_and_failures_come_through() {
     let dir = dir();
     let path = dir.path().join("s");
-    let status = Status {
-        version: "1".to_owned(),
-        ..Status::default()
-    };
-    let failure = Failure::ConfigError {
-        errors: vec![Problem::default()],
-    };
+    let status = Status { version: "1".to_owned(), ..Status::default() };
+    let failure = Failure::ConfigError { errors: vec![Problem::default()] };
     let answers = vec![Reply::Status(Box::new(status.clone())).encode(), failure.encode()];
     let server = server(&path, answers);
     let mut client = Client::connect(&path, TIMEOUT).unwrap();
@@ -119,20 +111,13 @@ fn watch_reads_events_and_ends_when_the_daemon_goes() {
     let listener = UnixListener::bind(&path).unwrap();
     let event = |n: u32| TimedEvent {
         time: "2026-11-22T00:00:00Z".to_owned(),
-        event: Event {
-            event: EventKind::LinkDown,
-            interface: None,
-            group: None,
-            message: n.to_string(),
-        },
+        event: Event { event: EventKind::LinkDown, interface: None, group: None, message: n.to_string() },
     };
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut buffer = [0u8; 4096];
         assert!(stream.read(&mut buffer).unwrap() > 0);
-        stream
-            .write_all(&Reply::Info(ServiceInfo::mpathd("1")).encode())
-            .unwrap();
+        stream.write_all(&Reply::Info(ServiceInfo::mpathd("1")).encode()).unwrap();
         assert!(stream.read(&mut buffer).unwrap() > 0);
         for n in 0..3 {
             stream.write_all(&Reply::Event(event(n)).encode()).unwrap();

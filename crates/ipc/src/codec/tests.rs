@@ -16,10 +16,7 @@ fn cut(chunks: &[&[u8]], limit: usize) -> Result<Vec<Vec<u8>>, TooLong> {
 #[test]
 fn messages_end_with_nul() {
     assert_eq!(cut(&[b"ab\0c"], 10), Ok(vec![b"ab".to_vec()]));
-    assert_eq!(
-        cut(&[b"ab", b"\0c\0\0"], 10),
-        Ok(vec![b"ab".to_vec(), b"c".to_vec(), vec![]])
-    );
+    assert_eq!(cut(&[b"ab", b"\0c\0\0"], 10), Ok(vec![b"ab".to_vec(), b"c".to_vec(), vec![]]));
 }
 
 #[test]

@@ -19,57 +19,33 @@ fn every_request_survives_the_wire() {
     for request in [
         Request::Status,
         Request::Watch,
-        Request::Offline {
-            interface: interface.clone(),
-        },
-        Request::Online {
-            interface: interface.clone(),
-        },
+        Request::Offline { interface: interface.clone() },
+        Request::Online { interface: interface.clone() },
         Request::Reload,
         Request::Statistics,
         Request::GetInfo,
         Request::GetInterfaceDescription { interface },
     ] {
         for (more, oneway) in [(false, false), (true, false), (false, true)] {
-            let call = Call {
-                request: request.clone(),
-                more,
-                oneway,
-            };
+            let call = Call { request: request.clone(), more, oneway };
             assert_eq!(Call::decode(&strip(call.encode())), Ok(call));
         }
         let (service, method) = request.method().rsplit_once('.').unwrap();
-        let idl = if service == crate::INTERFACE {
-            crate::IDL
-        } else {
-            crate::SERVICE_IDL
-        };
-        assert!(
-            idl.contains(&format!("method {method}(")),
-            "{method} is not in the interface definition"
-        );
+        let idl = if service == crate::INTERFACE { crate::IDL } else { crate::SERVICE_IDL };
+        assert!(idl.contains(&format!("method {method}(")), "{method} is not in the interface definition");
     }
 }
 
 #[test]
 fn calls_in_varlinks_own_words() {
-    assert_eq!(
-        decode(r#"{"method":"org.mpathd.Status"}"#),
-        Ok(Call::new(Request::Status))
-    );
+    assert_eq!(decode(r#"{"method":"org.mpathd.Status"}"#), Ok(Call::new(Request::Status)));
     assert_eq!(
         decode(r#"{"method":"org.mpathd.Watch","parameters":{},"more":true}"#),
-        Ok(Call {
-            request: Request::Watch,
-            more: true,
-            oneway: false
-        })
+        Ok(Call { request: Request::Watch, more: true, oneway: false })
     );
     assert_eq!(
         decode(r#"{"method":"org.mpathd.Offline","parameters":{"interface":"eth1"},"more":null}"#),
-        Ok(Call::new(Request::Offline {
-            interface: "eth1".to_owned()
-        }))
+        Ok(Call::new(Request::Offline { interface: "eth1".to_owned() }))
     );
 }
 
@@ -80,41 +56,18 @@ fn wrong_calls_are_answered_by_name() {
         other => panic!("{text}: {other:?}"),
     };
     let method = "org.mpathd.Explode".to_owned();
-    assert_eq!(
-        answer(r#"{"method":"org.mpathd.Explode"}"#),
-        Failure::MethodNotFound { method }
-    );
+    assert_eq!(answer(r#"{"method":"org.mpathd.Explode"}"#), Failure::MethodNotFound { method });
     let interface = "io.example".to_owned();
-    assert_eq!(
-        answer(r#"{"method":"io.example.Do"}"#),
-        Failure::InterfaceNotFound { interface }
-    );
+    assert_eq!(answer(r#"{"method":"io.example.Do"}"#), Failure::InterfaceNotFound { interface });
     for (text, parameter) in [
         (r#"{"method":"org.mpathd.Offline"}"#, "interface"),
-        (
-            r#"{"method":"org.mpathd.Offline","parameters":{"interface":1}}"#,
-            "interface",
-        ),
-        (
-            r#"{"method":"org.mpathd.Status","parameters":{"verbose":true}}"#,
-            "verbose",
-        ),
+        (r#"{"method":"org.mpathd.Offline","parameters":{"interface":1}}"#, "interface"),
+        (r#"{"method":"org.mpathd.Status","parameters":{"verbose":true}}"#, "verbose"),
     ] {
-        assert_eq!(
-            answer(text),
-            Failure::InvalidParameter {
-                parameter: parameter.to_owned()
-            }
-        );
+        assert_eq!(answer(text), Failure::InvalidParameter { parameter: parameter.to_owned() });
     }
-    for text in [
-        "",
-        "null",
-        "[]",
-        "GET / HTTP/1.1",
-        r#"{"method":1}"#,
-        r#"{"method":"a.b","parameters":[]}"#,
-    ] {
+    for text in ["", "null", "[]", "GET / HTTP/1.1", r#"{"method":1}"#, r#"{"method":"a.b","parameters":[]}"#]
+    {
         assert!(matches!(decode(text), Err(BadCall::Malformed(_))), "{text}");
     }
 }
@@ -123,16 +76,9 @@ fn wrong_calls_are_answered_by_name() {
 fn every_failure_survives_the_wire() {
     let text = || "x".to_owned();
     for failure in [
-        Failure::Refused {
-            reason: text(),
-            message: text(),
-        },
+        Failure::Refused { reason: text(), message: text() },
         Failure::ConfigError {
-            errors: vec![Problem {
-                line: Some(3),
-                message: text(),
-                ..Problem::default()
-            }],
+            errors: vec![Problem { line: Some(3), message: text(), ..Problem::default() }],
         },
         Failure::PermissionDenied { message: text() },
         Failure::MethodNotFound { method: text() },
@@ -141,19 +87,10 @@ fn every_failure_survives_the_wire() {
         Failure::ExpectedMore,
     ] {
         let reply = ReplyMessage::decode(&strip(failure.encode())).unwrap();
-        assert_eq!(
-            reply,
-            ReplyMessage {
-                result: Err(failure.clone()),
-                continues: false
-            }
-        );
+        assert_eq!(reply, ReplyMessage { result: Err(failure.clone()), continues: false });
         let short = failure.name().rsplit_once('.').unwrap().1.to_owned();
         let known = format!("{}{}", crate::IDL, crate::SERVICE_IDL);
-        assert!(
-            known.contains(&format!("error {short} (")),
-            "{short} is not in the interface definition"
-        );
+        assert!(known.contains(&format!("error {short} (")), "{short} is not in the interface definition");
     }
 }
 
@@ -165,10 +102,7 @@ fn events_are_flat_and_continue() {
         group: None,
         message: "NIC failure detected on eth0".to_owned(),
     };
-    let event = TimedEvent {
-        time: "2026-11-22T01:02:03.004Z".to_owned(),
-        event,
-    };
+    let event = TimedEvent { time: "2026-11-22T01:02:03.004Z".to_owned(), event };
     let bytes = strip(Reply::Event(event.clone()).encode());
     assert_eq!(
         String::from_utf8(bytes.clone()).unwrap(),
