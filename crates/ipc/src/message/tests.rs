@@ -141,3 +141,18 @@ proptest! {
         prop_assert_eq!(Call::decode(&strip(call.encode())), Ok(call));
     }
 }
+
+#[test]
+fn types_methods_and_errors_share_one_space_of_names() {
+    for idl in [crate::IDL, crate::SERVICE_IDL] {
+        let mut names: Vec<&str> = idl
+            .lines()
+            .filter_map(|l| ["type ", "method ", "error "].iter().find_map(|k| l.strip_prefix(k)))
+            .filter_map(|l| l.split(['(', ' ']).next())
+            .collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "{names:?}");
+    }
+}
