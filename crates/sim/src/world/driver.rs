@@ -250,6 +250,7 @@ impl World {
         if self.daemon.engine.is_some() {
             return;
         }
+        self.disturbed = self.now;
         self.daemon.life += 1;
         self.daemon.engine = Some(Engine::new(self.rng.next(), "0.0.0-sim"));
         self.trace.note(self.now, "daemon starts");
@@ -266,6 +267,8 @@ impl World {
     pub(super) fn die(&mut self, down: Duration) {
         self.trace.note(self.now, &format!("daemon dies, back in {down:?}"));
         self.stats.restarts += 1;
+        self.disturbed = self.now;
+        self.duties.clear();
         let d = &mut self.daemon;
         d.engine = None;
         d.life += 1;
