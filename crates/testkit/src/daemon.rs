@@ -144,13 +144,21 @@ impl Daemon {
     ) -> Result<Status, Error> {
         let mut last = None;
         let found = poll_until(deadline, || {
+            let ended = self.process.as_ref().is_none_or(Process::has_ended);
+            if ended {
+                return Some(Err(Error::new("mpathd", "it has ended")));
+            }
             let status = self.status();
             let held = status.as_ref().is_ok_and(&mut condition);
             last = Some(status);
             if held { last.take() } else { None }
         });
         match found {
-            Some(status) => status,
+            Some(Ok(status)) => Ok(status),
+            Some(Err(e)) => {
+                let why = format!("{e}\nits log:\n{}", self.log_text());
+                Err(Error::new(format!("wait for mpathd: {what}"), why))
+            }
             None => {
                 let picture = match last {
                     Some(Ok(status)) => format!("last status {status:?}"),

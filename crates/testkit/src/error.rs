@@ -3,7 +3,6 @@
 use std::fmt;
 
 /// An operation of the kit that failed.
-#[derive(Debug)]
 pub struct Error {
     /// What was attempted, with the object: `create veth eth0`.
     what: String,
@@ -21,6 +20,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+/// The same text: tests unwrap, and what they print is to be read by people.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

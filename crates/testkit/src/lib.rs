@@ -18,6 +18,7 @@
 pub mod daemon;
 pub mod demo;
 pub mod error;
+pub mod group;
 pub mod host;
 pub mod lan;
 mod link;
@@ -28,9 +29,10 @@ pub mod wait;
 
 pub use daemon::{Daemon, DaemonOptions, build_daemon};
 pub use error::Error;
+pub use group::GroupConfig;
 pub use host::Host;
 pub use lan::{Lan, LanOptions};
-pub use private::{enter_private_namespace, isolated, isolated_for};
+pub use private::{enter_private_namespace, isolated, isolated_for, with_daemon};
 pub use process::Process;
 pub use traffic::{Echo, TcpBulk, TcpSource, UdpStream};
 pub use wait::{poll_until, wait_until};

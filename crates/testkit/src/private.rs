@@ -77,13 +77,30 @@ pub fn isolated(test_name: &str, body: impl FnOnce()) {
     isolated_for(test_name, DEFAULT_DEADLINE, body);
 }
 
+/// [`isolated`] for a test that starts the real daemon: makes sure first that its program is there and up to date.
+///
+/// # Panics
+/// If the daemon cannot be built, or the child fails.
+#[track_caller]
+pub fn with_daemon(test_name: &str, body: impl FnOnce()) {
+    if !in_child_for(test_name) {
+        crate::daemon::build_daemon();
+    }
+    isolated(test_name, body);
+}
+
+/// Whether this is the child that runs the named test.
+fn in_child_for(test_name: &str) -> bool {
+    std::env::var_os(MARK).is_some_and(|name| name == test_name)
+}
+
 /// [`isolated`] with a limit of its own.
 ///
 /// # Panics
 /// If the child fails or does not end in time.
 #[track_caller]
 pub fn isolated_for(test_name: &str, deadline: Duration, body: impl FnOnce()) {
-    if std::env::var_os(MARK).is_some_and(|name| name == test_name) {
+    if in_child_for(test_name) {
         body();
         return;
     }

@@ -3,6 +3,7 @@
 use crate::error::{Context, Error};
 use crate::wait::poll_until;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -58,8 +59,19 @@ impl Process {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<(), Error> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits in i32"));
+        let pid = self.id();
         kill(pid, signal).context(|| format!("send {signal} to {} (pid {pid})", self.name))
+    }
+
+    /// Whether it has ended; its exit status can still be had.
+    pub fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let state = waitid(Id::Pid(self.id()), flags);
+        !matches!(state, Ok(WaitStatus::StillAlive))
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits in i32"))
     }
 
     /// Exit status, if it has ended.

@@ -5,12 +5,12 @@ use super::interrupt::Interrupt;
 use super::{Options, Teller};
 use crate::daemon::{Daemon, DaemonOptions};
 use crate::error::Error;
+use crate::group::GroupConfig;
 use crate::host::Host;
 use crate::lan::{DATA4, DATA6, Lan, LanOptions};
 use crate::traffic::{DEFAULT_RATE, Echo, PORT, TcpBulk, TcpReport, TcpSource, UdpStream};
 use crate::wait::poll_until;
 use mpath_model::status::{GroupState, ProbeState, Status};
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -172,22 +172,8 @@ const DRAWING: [&str; 5] = [
 
 /// The daemon's configuration.
 fn config(failure_detection_time: Duration) -> String {
-    let mut text = format!(
-        "[detection]\nfailure_detection_time = \"{}ms\"\n\n[[group]]\nname = \"production\"\n",
-        failure_detection_time.as_millis()
-    );
-    for n in 0..3 {
-        let _ = write!(
-            text,
-            "\n[[group.interface]]\nname = \"eth{n}\"\ntest_addresses = [\"{}\", \"link-local\"]\nstandby = {}\n",
-            crate::lan::test_address4(n),
-            n == 2
-        );
-    }
-    for data in [format!("{DATA4}/24"), format!("{DATA6}/64")] {
-        let _ = write!(text, "\n[[group.address]]\naddress = \"{data}\"\nhome = \"eth0\"\n");
-    }
-    text
+    let config = GroupConfig { nics: 3, standby: vec![2], failure_detection_time, ..GroupConfig::default() };
+    config.text()
 }
 
 /// Every NIC is watched by probes and works.

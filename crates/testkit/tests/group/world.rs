@@ -1,0 +1,172 @@
+//! The standard network with a daemon and traffic, and the questions that the scenarios ask of it.
+
+use mpath_model::status::{Group, GroupState, Interface, ProbeState};
+use mpath_testkit::lan::{DATA4, DATA6, ROUTER4, ROUTER6};
+use mpath_testkit::traffic::PORT;
+use mpath_testkit::{
+    Daemon, Echo, GroupConfig, Lan, LanOptions, TcpBulk, TcpSource, UdpStream, poll_until, wait_until,
+};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Generous: a loaded machine, not a measurement.
+pub const SOON: Duration = Duration::from_secs(15);
+
+/// Packets per second of a stream: enough to see that answers come.
+const RATE: u32 = 100;
+
+/// Everything that runs. Fields are dropped in this order.
+pub struct World {
+    streams: Vec<UdpStream>,
+    transfers: Vec<TcpBulk>,
+    _source: TcpSource,
+    _echo: Echo,
+    pub daemon: Daemon,
+    pub lan: Lan,
+}
+
+impl World {
+    /// Two or more NICs as configured, the daemon with all NICs probed, traffic from both clients.
+    pub fn start(config: GroupConfig) -> World {
+        World::start_on(config, |_| {})
+    }
+
+    /// The same on a network with other options.
+    pub fn start_on(config: GroupConfig, change: impl FnOnce(&mut LanOptions)) -> World {
+        let lan = World::lan(&config, change);
+        let world = World::run(lan, &config);
+        world.expect_on("eth0");
+        wait_until(SOON, "every NIC is probed", || {
+            world.group().interfaces.iter().all(|i| i.probe == ProbeState::Ok)
+        });
+        world.wait_group(GroupState::Ok);
+        world
+    }
+
+    /// The same with some NICs absent; nothing is waited for.
+    pub fn start_without(config: GroupConfig, absent: &[usize]) -> World {
+        let lan = World::lan(&config, |_| {});
+        for n in absent {
+            lan.remove(*n).unwrap();
+        }
+        if absent.contains(&0) {
+            // The default routes went with eth0; a boot script would have put them on a NIC that is there.
+            lan.server.add_route("eth1", "0.0.0.0/0", ROUTER4).unwrap();
+            lan.server.add_route("eth1", "::/0", ROUTER6).unwrap();
+        }
+        World::run(lan, &config)
+    }
+
+    fn lan(config: &GroupConfig, change: impl FnOnce(&mut LanOptions)) -> Lan {
+        let mut options = LanOptions { nics: config.nics, ..LanOptions::default() };
+        change(&mut options);
+        Lan::new(options).unwrap()
+    }
+
+    fn run(lan: Lan, config: &GroupConfig) -> World {
+        let daemon = Daemon::start(&lan.server, &config.text()).unwrap();
+        let places = || [DATA4, DATA6].iter().all(|data| lan.server.holders(data).len() == 1);
+        wait_until(SOON, "the data addresses are installed", places);
+        let echo = Echo::start(&lan.server, PORT).unwrap();
+        let source = TcpSource::start(&lan.server, PORT).unwrap();
+        let clients = [(&lan.near, DATA4), (&lan.near, DATA6), (&lan.far, DATA4), (&lan.far, DATA6)];
+        let streams = clients.map(|(client, data)| UdpStream::start(client, target(data), RATE).unwrap());
+        let transfers = [(&lan.far, DATA4), (&lan.near, DATA6)].map(|(client, data)| {
+            let connect = || TcpBulk::start(client, target(data)).ok();
+            poll_until(SOON, connect).unwrap_or_else(|| panic!("no TCP connection to {data}"))
+        });
+        World {
+            streams: streams.into(),
+            transfers: transfers.into(),
+            _source: source,
+            _echo: echo,
+            daemon,
+            lan,
+        }
+    }
+
+    pub fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+
+    /// Whether every client had an answer after that time.
+    pub fn flows_since(&self, since: Instant) -> bool {
+        self.streams.iter().all(|s| s.alive_since(since))
+    }
+
+    /// The kernel has both data addresses on this NIC and no other.
+    pub fn addresses_on(&self, nic: &str) -> bool {
+        [DATA4, DATA6].iter().all(|data| self.lan.server.holders(data) == [nic])
+    }
+
+    #[track_caller]
+    pub fn expect_addresses_on(&self, nic: &str) {
+        let found = poll_until(SOON, || self.addresses_on(nic).then_some(()));
+        assert!(found.is_some(), "not on {nic}: {}", self.picture());
+    }
+
+    /// Waits until both data addresses are on this NIC, the daemon says so too, and every client gets answers.
+    #[track_caller]
+    pub fn expect_on(&self, nic: &str) {
+        self.expect_addresses_on(nic);
+        let told = || self.group().addresses.iter().all(|a| a.interface.as_deref() == Some(nic));
+        assert!(poll_until(SOON, || told().then_some(())).is_some(), "not told so: {}", self.picture());
+        let moved = Instant::now();
+        let flows = poll_until(SOON, || self.flows_since(moved).then_some(()));
+        assert!(flows.is_some(), "on {nic}, and a client gets no answer: {}", self.picture());
+    }
+
+    /// Waits until both data addresses are on one NIC other than this; gives it.
+    #[track_caller]
+    pub fn expect_off(&self, nic: &str) -> String {
+        let elsewhere = || {
+            let mut all = self.group().interfaces.into_iter().filter(|i| i.name != nic);
+            all.find(|i| self.addresses_on(&i.name)).map(|i| i.name)
+        };
+        let found = poll_until(SOON, elsewhere).unwrap_or_else(|| panic!("on {nic}: {}", self.picture()));
+        self.expect_on(&found);
+        found
+    }
+
+    #[track_caller]
+    pub fn assert_tcp_survived(&self) {
+        let now = Instant::now();
+        let lives = || self.transfers.iter().all(|t| t.alive_since(now)).then_some(());
+        assert!(poll_until(SOON, lives).is_some(), "a TCP transfer died: {}", self.picture());
+    }
+
+    #[track_caller]
+    pub fn group(&self) -> Group {
+        let mut status = self.daemon.status().unwrap_or_else(|e| panic!("{e}\n{}", self.daemon.log_text()));
+        assert_eq!(status.groups.len(), 1);
+        status.groups.remove(0)
+    }
+
+    #[track_caller]
+    pub fn interface(&self, nic: &str) -> Interface {
+        let all = self.group().interfaces;
+        all.into_iter().find(|i| i.name == nic).unwrap_or_else(|| panic!("{nic} is not in the group"))
+    }
+
+    #[track_caller]
+    pub fn wait_group(&self, state: GroupState) {
+        let found = poll_until(SOON, || (self.group().state == state).then_some(()));
+        assert!(found.is_some(), "group never {state:?}: {}", self.picture());
+    }
+
+    /// Everything that helps to find out what went wrong.
+    fn picture(&self) -> String {
+        let addresses = self.lan.server.addresses();
+        let tcp: Vec<_> =
+            self.transfers.iter().map(|t| t.window(Instant::now(), Instant::now()).broken).collect();
+        format!(
+            "addresses {addresses:?}\nTCP {tcp:?}\nstatus {:?}\nlog of mpathd:\n{}",
+            self.daemon.status(),
+            self.daemon.log_text()
+        )
+    }
+}
+
+fn target(address: &str) -> SocketAddr {
+    SocketAddr::new(address.parse().unwrap(), PORT)
+}
