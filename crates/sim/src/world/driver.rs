@@ -1,7 +1,7 @@
 //! What the daemon does around the engine: reads events, applies requests, sends, dumps, starts, dies.
 
 use super::{Happening, Sabotage, World};
-use crate::kernel::errno;
+use crate::kernel::{Kernel, errno};
 use crate::lan::Lan;
 use mpath_core::input::BatchId;
 use mpath_core::{Action, Engine, Input};
@@ -18,7 +18,7 @@ impl World {
     /// Carries out what the engine asked for, in order; a doomed daemon dies somewhere in between.
     pub(super) fn carry_out(&mut self, actions: &mut Vec<Action>) {
         if let Some(sabotage) = self.sabotage {
-            tamper(sabotage, actions);
+            tamper(sabotage, &self.kernel, actions);
         }
         self.trace.actions(self.now, actions);
         let changes = actions.iter().any(|a| matches!(a, Action::Kernel { .. }));
@@ -297,7 +297,7 @@ impl World {
 }
 
 /// What a defective daemon makes of the engine's wishes.
-fn tamper(sabotage: Sabotage, actions: &mut Vec<Action>) {
+fn tamper(sabotage: Sabotage, kernel: &Kernel, actions: &mut Vec<Action>) {
     let deletes = |o: &KernelOp| matches!(o, KernelOp::DelAddress { .. });
     let routes = |o: &KernelOp| matches!(o, KernelOp::AddRoute(..));
     let harmless = KernelOp::FlushNeighbours(1);
@@ -310,10 +310,14 @@ fn tamper(sabotage: Sabotage, actions: &mut Vec<Action>) {
             Sabotage::IgnoresRoutes => {
                 ops.iter_mut().filter(|o| routes(o)).for_each(|o| *o = harmless.clone());
             }
-            Sabotage::BreaksFirst if ops.iter().any(deletes) => {
-                ops.iter_mut()
-                    .filter(|o| matches!(o, KernelOp::AddAddress(_)))
-                    .for_each(|o| *o = harmless.clone());
+            Sabotage::BreaksFirst => {
+                for op in ops.iter_mut() {
+                    let KernelOp::AddAddress(a) = op else { continue };
+                    let old = kernel.addresses().iter().find(|o| o.addr == a.addr && o.index != a.index);
+                    if let Some(old) = old {
+                        *op = KernelOp::DelAddress { index: old.index, addr: old.addr };
+                    }
+                }
             }
             _ => {}
         }
