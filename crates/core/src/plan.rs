@@ -138,15 +138,24 @@ fn condemned(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
     }
 }
 
-/// A test address as mpathd installs it. Scope link keeps IPv4 from choosing it as source for the world
-/// (linux-failover.md, pitfall 18).
+/// A test address as mpathd installs it. IPv4: /32 and of scope link, which keeps the kernel from choosing it as source
+/// for the world and the data addresses of its subnet from becoming its secondaries (linux-failover.md, pitfalls 8
+/// and 18); a /24 of scope link beside data addresses of global scope is refused with EINVAL.
 pub fn test_address(index: IfIndex, addr: IfAddr) -> Address {
-    let mut a = Address { protocol: PROTO_MPATHD, ..Address::plain(index, addr) };
+    let mut a = Address { protocol: PROTO_MPATHD, ..Address::plain(index, installed_form(addr)) };
     if addr.family() == Family::Inet {
         a.scope = 253;
         a.flags |= ifa::NOPREFIXROUTE;
     }
     a
+}
+
+/// Prefix length with which a test address is installed.
+fn installed_form(addr: IfAddr) -> IfAddr {
+    match addr.family() {
+        Family::Inet => IfAddr::new(addr.address, 32),
+        Family::Inet6 => addr,
+    }
 }
 
 fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
@@ -165,14 +174,16 @@ fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
         }
         // Taking the last address off a NIC takes its routes too: data goes first.
         let busy = group.hosted(id).next().is_some() || has_data_copy(group, inv, link.index);
-        let surplus = if nic.offline && !busy { configured(nic) } else { Vec::new() };
-        let surplus =
-            surplus.iter().chain(nic.installed.iter().filter(|i| !nic.offline && !wanted.contains(i)));
-        for addr in surplus {
-            let op = KernelOp::DelAddress { index: link.index, addr: *addr };
-            if inv.addresses.contains_key(&(link.index, *addr)) {
-                plan.clean(op, hold);
+        let going = |a: &Address| {
+            let named = configured(nic).iter().any(|c| c.address == a.addr.address);
+            if nic.offline {
+                named && !busy
+            } else {
+                nic.installed.contains(&a.addr) && !wanted.iter().any(|w| w.address == a.addr.address)
             }
+        };
+        for a in inv.on(link.index).filter(|a| going(a)) {
+            plan.clean(KernelOp::DelAddress { index: link.index, addr: a.addr }, hold);
         }
     }
 }

@@ -317,7 +317,7 @@ impl Engine {
     ) -> Option<&mut crate::nic::Nic> {
         let (g, n) = self.nic_at(index)?;
         let nic = &mut self.groups[g].nics[n];
-        plan::configured(nic).contains(&addr).then_some(nic)
+        plan::configured(nic).iter().any(|c| c.address == addr.address).then_some(nic)
     }
 }
 

@@ -200,7 +200,9 @@ impl Engine {
         match (i.source, family) {
             (Source::Echo(_), Family::Inet6) => is_link_local6(target),
             (Source::Echo(source), Family::Inet) => {
-                self.inventory.on(index).any(|a| a.addr.address == source && a.addr.contains(target))
+                let configured = crate::plan::configured(nic);
+                configured.iter().any(|a| a.address == source && a.contains(target))
+                    || self.inventory.on(index).any(|a| a.addr.address == source && a.addr.contains(target))
             }
             (Source::Arp, _) => {
                 let nets = group.addresses.iter().map(|a| a.addr);

@@ -157,12 +157,10 @@ fn prefix_routes(group: &Group, inv: &Inventory) -> Vec<Route> {
             continue;
         };
         let data = group.hosted(id).filter(|a| needs_prefix_route(a)).map(|a| a.addr);
-        let tests = configured(nic).into_iter().filter(|t| !nic.offline && nic.installed.contains(t));
+        let tests = configured(nic).into_iter().filter(|t| !nic.offline && ours(inv, l.index, &t.address));
         let mut done: Vec<IfAddr> = Vec::new();
         for addr in data.chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
-            if !done.contains(&addr.network())
-                && inv.addresses.contains_key(&(l.index, addr)) | hosted(group, id, &addr)
-            {
+            if !done.contains(&addr.network()) {
                 done.push(addr.network());
                 routes.push(prefix_route(addr, l.index, LAST_METRIC + id as u32));
             }
@@ -177,8 +175,9 @@ fn prefix_routes(group: &Group, inv: &Inventory) -> Vec<Route> {
     routes
 }
 
-fn hosted(group: &Group, nic: NicId, addr: &IfAddr) -> bool {
-    group.hosted(nic).any(|a| a.addr == *addr)
+/// Whether an address is there and was installed by mpathd, so that the kernel has no prefix route for it.
+fn ours(inv: &Inventory, index: IfIndex, address: &IpAddr) -> bool {
+    inv.on(index).any(|a| a.addr.address == *address && a.protocol == PROTO_MPATHD)
 }
 
 fn networks(group: &Group) -> Vec<IfAddr> {
