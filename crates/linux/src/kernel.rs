@@ -98,14 +98,17 @@ impl Kernel {
     }
 
     /// Carries out the requests in order, each even if one before it failed. One errno for each, 0 for
-    /// success. Neighbouring netlink requests share a system call.
+    /// success. Neighbouring netlink requests share a system call. An address that could not be put on an
+    /// interface is not announced there: that request ends in ECANCELED.
     pub fn apply(&mut self, ops: &[KernelOp]) -> Vec<i32> {
         let mut errors = Vec::with_capacity(ops.len());
         let mut rest = ops;
         while let Some((first, others)) = rest.split_first() {
             let batch: Vec<_> = rest.iter().map_while(encode::request).collect();
             if batch.is_empty() {
-                errors.push(self.perform(first).err().map_or(0, |e| e as i32));
+                let baseless = announces_what_failed(first, ops, &errors);
+                let result = if baseless { Err(Errno::ECANCELED) } else { self.perform(first) };
+                errors.push(result.err().map_or(0, |e| e as i32));
                 rest = others;
             } else {
                 let (done, left) = rest.split_at(batch.len());
@@ -207,6 +210,15 @@ impl Kernel {
         let asked = encode::get_neighbours(family, index);
         self.requests.dump_with(asked, |_, payload| decode::neighbour(payload))
     }
+}
+
+/// Whether `op` announces an address whose installation, among the requests done so far, failed.
+fn announces_what_failed(op: &KernelOp, ops: &[KernelOp], errors: &[i32]) -> bool {
+    let KernelOp::Announce { index, address, .. } = op else { return false };
+    ops.iter().zip(errors).any(|(earlier, errno)| match earlier {
+        KernelOp::AddAddress(a) => *errno != 0 && a.index == *index && a.addr.address == *address,
+        _ => false,
+    })
 }
 
 /// Keeps the names up to date and drops labels that are none.
