@@ -21,11 +21,7 @@ impl Family {
 
     /// Family of an address.
     pub fn of(address: &IpAddr) -> Family {
-        if address.is_ipv4() {
-            Family::Inet
-        } else {
-            Family::Inet6
-        }
+        if address.is_ipv4() { Family::Inet } else { Family::Inet6 }
     }
 
     /// Bits in an address of this family.
@@ -97,18 +93,10 @@ impl FromStr for Mac {
         let mut bytes = [0u8; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {
-            let part = parts
-                .next()
-                .filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
-            *byte = part
-                .and_then(|p| u8::from_str_radix(p, 16).ok())
-                .ok_or_else(|| bad_mac(text))?;
+            let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
+            *byte = part.and_then(|p| u8::from_str_radix(p, 16).ok()).ok_or_else(|| bad_mac(text))?;
         }
-        if parts.next().is_some() {
-            Err(bad_mac(text))
-        } else {
-            Ok(Mac(bytes))
-        }
+        if parts.next().is_some() { Err(bad_mac(text)) } else { Ok(Mac(bytes)) }
     }
 }
 
@@ -136,10 +124,7 @@ pub struct IfAddr {
 impl IfAddr {
     /// Address with prefix length; the length is clamped to the family's bits.
     pub fn new(address: IpAddr, prefix_len: u8) -> IfAddr {
-        IfAddr {
-            address,
-            prefix_len: prefix_len.min(Family::of(&address).bits()),
-        }
+        IfAddr { address, prefix_len: prefix_len.min(Family::of(&address).bits()) }
     }
 
     /// Family of the address.
@@ -149,10 +134,7 @@ impl IfAddr {
 
     /// The network the address lies in, host bits zero.
     pub fn network(&self) -> IfAddr {
-        IfAddr {
-            address: mask(self.address, self.prefix_len),
-            prefix_len: self.prefix_len,
-        }
+        IfAddr { address: mask(self.address, self.prefix_len), prefix_len: self.prefix_len }
     }
 
     /// Whether `other` lies in this address's network.
@@ -170,15 +152,11 @@ impl IfAddr {
 pub fn mask(address: IpAddr, prefix_len: u8) -> IpAddr {
     match address {
         IpAddr::V4(a) => {
-            let keep = u32::MAX
-                .checked_shl(32 - u32::from(prefix_len.min(32)))
-                .unwrap_or(0);
+            let keep = u32::MAX.checked_shl(32 - u32::from(prefix_len.min(32))).unwrap_or(0);
             IpAddr::V4((a.to_bits() & keep).into())
         }
         IpAddr::V6(a) => {
-            let keep = u128::MAX
-                .checked_shl(128 - u32::from(prefix_len.min(128)))
-                .unwrap_or(0);
+            let keep = u128::MAX.checked_shl(128 - u32::from(prefix_len.min(128))).unwrap_or(0);
             IpAddr::V6((a.to_bits() & keep).into())
         }
     }
@@ -213,9 +191,8 @@ impl FromStr for IfAddr {
         let (address, length) = text
             .split_once('/')
             .ok_or_else(|| format!("'{text}' has no prefix length (write it like 192.0.2.10/24)"))?;
-        let address: IpAddr = address
-            .parse()
-            .map_err(|_| format!("'{address}' is not an IPv4 or IPv6 address"))?;
+        let address: IpAddr =
+            address.parse().map_err(|_| format!("'{address}' is not an IPv4 or IPv6 address"))?;
         let bits = Family::of(&address).bits();
         let prefix_len = length
             .parse::<u8>()
@@ -253,20 +230,10 @@ mod tests {
 
     #[test]
     fn bad_texts_say_what_is_wrong() {
-        for bad in [
-            "192.0.2.10",
-            "192.0.2.10/33",
-            "192.0.2.300/24",
-            "x/24",
-            "192.0.2.1/+4",
-            "::1/129",
-        ] {
+        for bad in ["192.0.2.10", "192.0.2.10/33", "192.0.2.300/24", "x/24", "192.0.2.1/+4", "::1/129"] {
             assert!(bad.parse::<IfAddr>().is_err(), "{bad}");
         }
         assert!("02:00:00:00:00".parse::<Mac>().is_err());
-        assert_eq!(
-            "02:00:00:00:00:0a".parse::<Mac>().unwrap().to_string(),
-            "02:00:00:00:00:0a"
-        );
+        assert_eq!("02:00:00:00:00:0a".parse::<Mac>().unwrap().to_string(), "02:00:00:00:00:0a");
     }
 }

@@ -184,12 +184,7 @@ impl Route {
             scope,
             kind: 1,
             prefsrc: None,
-            hops: vec![Hop {
-                index,
-                gateway: None,
-                onlink: false,
-                weight: 1,
-            }],
+            hops: vec![Hop { index, gateway: None, onlink: false, weight: 1 }],
             metrics: Vec::new(),
             pref: None,
             expires: None,
