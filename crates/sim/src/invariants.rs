@@ -2,6 +2,7 @@
 //! bounded time after a fault (`duty`), some are checked when everything has been healed (`healthy`).
 
 mod duty;
+mod exact;
 mod healthy;
 
 pub use duty::Duty;
@@ -46,6 +47,8 @@ pub(crate) struct Tracked {
     pub(crate) home: Nic,
     /// In the configuration; else adopted.
     pub(crate) declared: bool,
+    /// How it was found at home, for an adopted one.
+    pub(crate) found: Option<mpath_model::Address>,
     /// The kernel showed it somewhere after the last change.
     pub(crate) present: bool,
     /// Adopted and deleted by hand: nobody's business any more.

@@ -54,7 +54,8 @@ impl World {
                 ));
             }
         }
-        self.unpaired_tests(group)?;
+        self.no_duplicates(group)?;
+        self.exact(group, broken)?;
         self.routed(group, broken)
     }
 
@@ -68,7 +69,7 @@ impl World {
     }
 
     /// No tentative or duplicate leftovers on a working NIC.
-    fn unpaired_tests(&self, group: usize) -> Result<(), String> {
+    fn no_duplicates(&self, group: usize) -> Result<(), String> {
         for n in self.scenario.members(group).filter(|n| self.perfect(*n)) {
             let bad = self.index[n].and_then(|i| self.kernel.on(i).find(|a| a.has(ifa::DADFAILED)));
             if let Some(a) = bad {

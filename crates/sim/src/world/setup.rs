@@ -139,6 +139,7 @@ impl World {
                     group,
                     home,
                     declared: true,
+                    found: None,
                     present: false,
                     forgotten: false,
                 });
@@ -148,11 +149,13 @@ impl World {
         for (nic, plan) in self.scenario.nics.iter().enumerate().filter(|(_, p)| !p.absent) {
             for addr in plan.found.iter().copied().filter(|a| !self.is_test(nic, a)) {
                 let group = plan.group;
+                let found = self.kernel.addresses().iter().find(|a| a.addr == addr).cloned();
                 adopted.push(Tracked {
                     addr,
                     group,
                     home: nic,
                     declared: false,
+                    found: found.clone(),
                     present: true,
                     forgotten: false,
                 });
