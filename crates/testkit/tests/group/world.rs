@@ -59,8 +59,17 @@ impl World {
 
     fn lan(config: &GroupConfig, change: impl FnOnce(&mut LanOptions)) -> Lan {
         let mut options = LanOptions { nics: config.nics, ..LanOptions::default() };
+        // Without test addresses, the administrator has put the data addresses where they belong.
+        options.configured = config.test_addresses;
         change(&mut options);
-        Lan::new(options).unwrap()
+        let lan = Lan::new(options).unwrap();
+        if !config.test_addresses {
+            lan.server.add_address("eth0", "192.0.2.10/24").unwrap();
+            lan.server.add_address("eth0", "2001:db8:1::10/64").unwrap();
+            lan.server.add_route("eth0", "0.0.0.0/0", ROUTER4).unwrap();
+            lan.server.add_route("eth0", "::/0", ROUTER6).unwrap();
+        }
+        lan
     }
 
     fn run(lan: Lan, config: &GroupConfig) -> World {
