@@ -64,7 +64,7 @@ pub struct Engine {
     settled_once: bool,
     restored: Option<Persistent>,
     originals: BTreeMap<(String, Sysctl), i32>,
-    batches: BTreeMap<BatchId, (Vec<KernelOp>, Time)>,
+    batches: carry::Batches,
     next_batch: BatchId,
     held: Vec<Held>,
     announcer: Announcer,

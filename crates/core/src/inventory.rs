@@ -48,7 +48,9 @@ impl Inventory {
                 }
             }
             KernelEvent::LinkGone(index) => {
-                self.links.remove(index);
+                if let Some(link) = self.links.remove(index) {
+                    self.sysctls.retain(|(name, _), _| *name != link.name);
+                }
                 self.addresses.retain(|(i, _), _| i != index);
                 self.neighbours.retain(|(i, _), _| i != index);
                 self.drop_routes(|r| r.uses(*index));
@@ -129,6 +131,11 @@ impl Inventory {
             .filter(|a| mpath_model::addr::is_link_local6(&a.addr.address) && usable(a))
             .map(|a| a.addr.address)
             .next()
+    }
+
+    /// Whether a dump has been made since the interface appeared under this name: sysctls make no events.
+    pub fn knows_sysctls_of(&self, interface: &str) -> bool {
+        self.sysctls.keys().any(|(name, _)| name == interface)
     }
 
     /// Whether a NIC can hold addresses of a family at all (disable_ipv6).

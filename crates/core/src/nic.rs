@@ -37,6 +37,8 @@ pub struct Nic {
     pub offline: bool,
     /// Families being probed.
     pub instances: Vec<Instance>,
+    /// When it appeared.
+    pub appeared: Time,
     /// Some probe has been answered since the NIC appeared: no quiet period any more.
     pub answered: bool,
     /// Times of the last link-up events, newest last.
@@ -63,6 +65,7 @@ impl Nic {
             failed: false,
             offline: false,
             instances: Vec::new(),
+            appeared: Time::default(),
             answered: false,
             link_ups: [None; LINK_UP_PER_MIN],
             flap_told: false,
@@ -86,12 +89,6 @@ impl Nic {
     /// Some family is probed.
     pub fn probed(&self) -> bool {
         !self.instances.is_empty()
-    }
-
-    /// Probes have a say in a repair: a test address is configured, or somebody has been asked at some time.
-    /// A NIC probed without test addresses that never met a neighbour is judged by its link alone.
-    pub fn judged_by_probes(&self) -> bool {
-        self.instances.iter().any(|i| i.configured || i.capable() || i.ring.sent > 0)
     }
 
     /// Some family has somebody to ask.

@@ -21,7 +21,8 @@ pub fn place(group: &mut Group, has_family: &dyn Fn(NicId, Family) -> bool) -> b
         let to = wanted.host(group, a.home, a.host, a.addr.family());
         if to != a.host {
             note(&mut moves, group, a.host, to, a.home);
-            group.addresses[i].host = to;
+            let a = &mut group.addresses[i];
+            (a.host, a.seen, a.missing) = (to, false, None);
             changed = true;
         }
     }
@@ -30,7 +31,8 @@ pub fn place(group: &mut Group, has_family: &dyn Fn(NicId, Family) -> bool) -> b
         let to = wanted.host(group, r.home, r.host, r.route.family());
         if to != r.host {
             note(&mut moves, group, r.host, to, r.home);
-            group.routes[i].host = to;
+            let r = &mut group.routes[i];
+            (r.host, r.seen, r.missing) = (to, false, None);
             changed = true;
         }
     }

@@ -377,6 +377,21 @@ pub enum KernelOp {
     },
 }
 
+impl KernelOp {
+    /// The interface the request is about, where it names one by index.
+    pub fn index(&self) -> Option<IfIndex> {
+        match self {
+            KernelOp::AddAddress(a) => Some(a.index),
+            KernelOp::AddRoute(r, _) | KernelOp::DelRoute(r) => r.hops.first().map(|h| h.index),
+            KernelOp::DelAddress { index, .. }
+            | KernelOp::FlushNeighbours(index)
+            | KernelOp::Announce { index, .. }
+            | KernelOp::Solicit { index, .. } => Some(*index),
+            KernelOp::SetSysctl { .. } => None,
+        }
+    }
+}
+
 /// A probe or other packet to send. Answers come back as [`Heard`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transmit {

@@ -8,9 +8,12 @@ use crate::input::BatchId;
 use crate::plan::{self, Plan};
 use mpath_model::kernel::{KernelOp, Listen, Sysctl};
 use mpath_model::{IfIndex, Time};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// Batches under way and since when.
+pub(super) type Batches = BTreeMap<BatchId, (Vec<KernelOp>, Time)>;
 
 /// A batch that nobody reports on for this long is taken for lost.
 pub const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -167,7 +170,7 @@ impl Engine {
     }
 
     fn succeeded(&mut self, now: Time, op: KernelOp) {
-        self.held.retain(|h| h.op != op);
+        self.held.retain(|h| h.op != op && !undoes(&h.op, &op));
         match &op {
             KernelOp::SetSysctl { interface, key, value } => {
                 let at = (interface.clone(), *key);
@@ -319,6 +322,32 @@ impl Engine {
         let nic = &mut self.groups[g].nics[n];
         plan::configured(nic).iter().any(|c| c.address == addr.address).then_some(nic)
     }
+}
+
+/// Whether one request takes back the other.
+fn undoes(a: &KernelOp, b: &KernelOp) -> bool {
+    match (a, b) {
+        (KernelOp::AddAddress(x), KernelOp::DelAddress { index, addr })
+        | (KernelOp::DelAddress { index, addr }, KernelOp::AddAddress(x)) => {
+            (x.index, x.addr) == (*index, *addr)
+        }
+        (KernelOp::AddRoute(x, _), KernelOp::DelRoute(y))
+        | (KernelOp::DelRoute(y), KernelOp::AddRoute(x, _)) => x.dst == y.dst && x.table == y.table,
+        _ => false,
+    }
+}
+
+/// Whether a request under way takes this address off this interface.
+pub(super) fn deletes_address(batches: &Batches, at: IfIndex, what: &mpath_model::IfAddr) -> bool {
+    let deletes =
+        |op: &KernelOp| matches!(op, KernelOp::DelAddress { index, addr } if *index == at && addr == what);
+    batches.values().any(|(ops, _)| ops.iter().any(deletes))
+}
+
+/// Whether a request under way deletes a route to this destination.
+pub(super) fn deletes_route(batches: &Batches, dst: &mpath_model::IfAddr) -> bool {
+    let deletes = |op: &KernelOp| matches!(op, KernelOp::DelRoute(r) if r.dst == *dst);
+    batches.values().any(|(ops, _)| ops.iter().any(deletes))
 }
 
 /// Errors that mean the kernel already shows what was asked for, or that the interface is just going away.

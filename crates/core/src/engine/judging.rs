@@ -1,11 +1,13 @@
 //! Reactions to failure and repair (mpathd-behaviour.md 3.5 to 3.9).
 
+use super::sources::TESTADDR_CONF_TIME;
 use super::{Engine, GroupId};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
 use crate::verdict::{self, Cause, Verdict, Witness};
 use mpath_model::Time;
+use mpath_model::settings::ProbeMode;
 
 impl Engine {
     /// The failure check: is the NIC suspect, and is it alone in that?
@@ -79,11 +81,12 @@ impl Engine {
 
     /// The repair check (3.8).
     pub(super) fn check_repair(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        let by_probes = self.judged_by_probes(now, g, n);
         let nic = &mut self.groups[g].nics[n];
         if !nic.failed || !nic.link || nic.index.is_none() {
             return;
         }
-        if nic.judged_by_probes() {
+        if by_probes {
             if verdict::proven_by_probes(nic, now) {
                 self.repaired(g, n, out);
             }
@@ -94,17 +97,39 @@ impl Engine {
         }
     }
 
+    /// Whether probes have a say in the repair of a NIC. They have where a test address is configured, or where
+    /// somebody has been asked, or can be asked from a sibling; a source that is not there yet is waited for. A NIC
+    /// probed without test addresses that has no neighbour anywhere is judged by its link alone.
+    pub(super) fn judged_by_probes(&self, now: Time, g: GroupId, n: NicId) -> bool {
+        let group = &self.groups[g];
+        let nic = &group.nics[n];
+        let probing = group.settings.probe != ProbeMode::Link && !nic.offline;
+        let neighbours = || group.nics.iter().any(|n| n.capable());
+        let demanded = !nic.settings.test_addresses.is_empty();
+        if !nic.probed() {
+            let young = now - nic.appeared < TESTADDR_CONF_TIME;
+            let awaited = nic.test_address_missing.is_some_and(|since| now - since < TESTADDR_CONF_TIME);
+            return probing && ((demanded && awaited) || (young && (demanded || neighbours())));
+        }
+        nic.instances.iter().any(|i| i.configured || i.ring.sent > 0) || neighbours()
+    }
+
     fn repaired(&mut self, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = false;
         nic.flap_told = false;
-        let offline = nic.offline;
         self.dirty = true;
         self.tell(out, diag::nic_repair(self.about(g, n)));
+        self.group_back(g);
+    }
+
+    /// A failed group comes back through its first usable NIC, repaired or put back online.
+    pub(super) fn group_back(&mut self, g: GroupId) {
         let group = &mut self.groups[g];
-        if group.failed && !offline {
+        let first = group.nics.iter().position(crate::nic::Nic::usable);
+        if group.failed && first.is_some() {
             group.failed = false;
-            group.first_back = Some(n);
+            group.first_back = first;
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What has to be kept reachable: adoption, wishes and losses, and what survives the process.
 
-use super::{Engine, GroupId};
+use super::{Engine, GroupId, carry};
 use crate::action::Action;
 use crate::diag;
 use crate::group::{Group, HomedAddress, HomedRoute, NicId};
 use crate::inventory::Inventory;
 use crate::persist::{self, NicMemory, Persistent};
 use crate::{adopt, plan};
-use mpath_model::Time;
 use mpath_model::kernel::Route;
+use mpath_model::{PROTO_MPATHD, Time};
 use std::time::Duration;
 
 /// A deletion by somebody else is a wish if its NIC is still up after this; deletions that come with a NIC going
@@ -26,6 +26,7 @@ impl Engine {
                 self.adopt_addresses(g, out);
                 self.adopt_routes(g);
             }
+            self.claim_test_addresses(g);
             self.watch_addresses(now, g, out);
             self.watch_routes(now, g, out);
         }
@@ -58,6 +59,20 @@ impl Engine {
         }
     }
 
+    /// Configured test addresses that carry our mark were installed by us, whatever the memory says.
+    fn claim_test_addresses(&mut self, g: GroupId) {
+        for nic in &mut self.groups[g].nics {
+            let Some(index) = nic.index else { continue };
+            let configured = plan::configured(nic);
+            for a in self.inventory.on(index).filter(|a| a.protocol == PROTO_MPATHD) {
+                let ours = configured.iter().any(|c| c.address == a.addr.address);
+                if ours && !nic.installed.contains(&a.addr) {
+                    nic.installed.push(a.addr);
+                }
+            }
+        }
+    }
+
     fn adopt_routes(&mut self, g: GroupId) {
         let group = &mut self.groups[g];
         for n in 0..group.nics.len() {
@@ -84,7 +99,8 @@ impl Engine {
                 continue;
             };
             if self.inventory.addresses.contains_key(&(link, a.addr)) {
-                (a.seen, a.known, a.missing) = (true, true, None);
+                (a.seen, a.known, a.missing) =
+                    (!carry::deletes_address(&self.batches, link, &a.addr), true, None);
                 continue;
             }
             let wish = !a.declared && a.host == a.home && !group.nics[a.home].failed;
@@ -116,7 +132,7 @@ impl Engine {
                 continue;
             };
             if self.inventory.routes().any(|x| is_at_home(x, r, index)) {
-                (r.seen, r.missing) = (true, None);
+                (r.seen, r.missing) = (!carry::deletes_route(&self.batches, &r.route.dst), None);
                 continue;
             }
             match r.missing {

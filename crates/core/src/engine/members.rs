@@ -23,6 +23,11 @@ impl Engine {
         for event in events {
             let neighbour = matches!(event, KernelEvent::Neighbour(_) | KernelEvent::NeighbourGone(_));
             self.inventory.apply(event);
+            match event {
+                KernelEvent::Link(link) if !link.up => self.note_loss(link.index),
+                KernelEvent::LinkGone(index) => self.note_loss(*index),
+                _ => {}
+            }
             self.dirty |= !neighbour;
             let route = matches!(
                 event,
@@ -30,6 +35,20 @@ impl Engine {
             );
             self.refresh_targets |= route;
         }
+    }
+
+    /// What was on a NIC that went down or away is lost, not deleted on purpose, even if it is back already.
+    fn note_loss(&mut self, index: IfIndex) {
+        for group in &mut self.groups {
+            let Some(n) = group.nic_at(index) else { continue };
+            group
+                .addresses
+                .iter_mut()
+                .filter(|a| a.host == n)
+                .for_each(|a| (a.seen, a.missing) = (false, None));
+            group.routes.iter_mut().filter(|r| r.host == n).for_each(|r| (r.seen, r.missing) = (false, None));
+        }
+        self.held.retain(|h| h.op.index() != Some(index));
     }
 
     /// Polling saw the live carrier before the kernel told of it.
@@ -58,6 +77,10 @@ impl Engine {
                 }
                 if let Some(index) = found {
                     self.nic_appeared(now, g, n, index, startup);
+                    let name = self.groups[g].nics[n].name();
+                    if !self.inventory.knows_sysctls_of(name) {
+                        out.push(Action::Resynchronise);
+                    }
                 }
             }
         }
@@ -83,6 +106,7 @@ impl Engine {
         let retiring = self.groups[g].retiring;
         let nic = &mut self.groups[g].nics[n];
         nic.index = Some(index);
+        nic.appeared = now;
         nic.link = true;
         // At start a NIC is trusted until something speaks against it; one that appears later has to prove itself.
         nic.failed |= !startup && !retiring;
@@ -108,6 +132,7 @@ impl Engine {
             for n in 0..self.groups[g].nics.len() {
                 self.repair_unprobed(now, g, n, out);
             }
+            self.group_back(g);
         }
         self.settled_once = true;
     }
@@ -139,7 +164,7 @@ impl Engine {
     /// appeared, or lost its test address.
     fn repair_unprobed(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let nic = &self.groups[g].nics[n];
-        if nic.index.is_some() && nic.failed && nic.link && !self.will_be_probed(now, g, n) {
+        if nic.index.is_some() && nic.failed && nic.link && !self.judged_by_probes(now, g, n) {
             self.check_repair(now, g, n, out);
         }
     }

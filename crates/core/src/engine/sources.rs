@@ -125,16 +125,6 @@ impl Engine {
         }
     }
 
-    /// Whether probes will have a say although there is no instance yet: a configured test address is on its way.
-    pub(super) fn will_be_probed(&self, now: Time, g: GroupId, n: NicId) -> bool {
-        let nic = &self.groups[g].nics[n];
-        let since = nic.test_address_missing;
-        nic.probed()
-            || (!nic.settings.test_addresses.is_empty()
-                && self.groups[g].settings.probe != ProbeMode::Link
-                && since.is_some_and(|s| now - s < TESTADDR_CONF_TIME))
-    }
-
     /// Re-reads the routers of every instance (2.1, 2.5), if anything about routes has changed.
     pub(super) fn sync_targets(&mut self, now: Time) {
         if !std::mem::take(&mut self.refresh_targets) {

@@ -8,11 +8,14 @@
 use super::{Hold, Plan, configured, link, needs_prefix_route};
 use crate::group::{Group, HomedRoute, NicId};
 use crate::inventory::Inventory;
+use crate::nic::Nic;
 use mpath_model::addr::{Family, is_link_local6};
 use mpath_model::kernel::{KernelOp, Placing, Route};
 use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
 use std::net::IpAddr;
 
+/// RTPROT_KERNEL.
+const RTPROT_KERNEL: u8 = 2;
 /// Metric of the worst prefix routes; the NIC's position in the group is added.
 const LAST_METRIC: u32 = 7700;
 /// Metric of the best IPv6 prefix route: the kernel's own have 256. IPv4's have 0, which cannot be beaten,
@@ -157,7 +160,8 @@ fn prefix_routes(group: &Group, inv: &Inventory) -> Vec<Route> {
             continue;
         };
         let data = group.hosted(id).filter(|a| needs_prefix_route(a)).map(|a| a.addr);
-        let tests = configured(nic).into_iter().filter(|t| !nic.offline && ours(inv, l.index, &t.address));
+        let tests =
+            configured(nic).into_iter().filter(|t| !nic.offline && ours(nic, inv, l.index, &t.address));
         let mut done: Vec<IfAddr> = Vec::new();
         for addr in data.chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
             if !done.contains(&addr.network()) {
@@ -166,7 +170,7 @@ fn prefix_routes(group: &Group, inv: &Inventory) -> Vec<Route> {
             }
         }
     }
-    for network in networks(group) {
+    for network in networks(group, inv) {
         if let Some((addr, index)) = best_host(group, inv, &network) {
             let metric = if addr.family() == Family::Inet { 0 } else { BEST_METRIC6 };
             routes.push(prefix_route(addr, index, metric));
@@ -176,24 +180,50 @@ fn prefix_routes(group: &Group, inv: &Inventory) -> Vec<Route> {
 }
 
 /// Whether an address is there and was installed by mpathd, so that the kernel has no prefix route for it.
-fn ours(inv: &Inventory, index: IfIndex, address: &IpAddr) -> bool {
-    inv.on(index).any(|a| a.addr.address == *address && a.protocol == PROTO_MPATHD)
+fn ours(nic: &Nic, inv: &Inventory, index: IfIndex, address: &IpAddr) -> bool {
+    inv.on(index).any(|a| {
+        a.addr.address == *address && (a.protocol == PROTO_MPATHD || nic.installed.contains(&a.addr))
+    })
 }
 
-fn networks(group: &Group) -> Vec<IfAddr> {
-    let mut nets: Vec<IfAddr> =
-        group.addresses.iter().filter(|a| needs_prefix_route(a)).map(|a| a.addr.network()).collect();
+/// Networks that need a route at the best metric: those of the addresses without a kernel route, and those
+/// whose kernel route leads into a NIC that cannot serve, where it may come first.
+fn networks(group: &Group, inv: &Inventory) -> Vec<IfAddr> {
+    let managed = group.addresses.iter().filter(|a| needs_prefix_route(a)).map(|a| a.addr.network());
+    let broken: Vec<IfIndex> = group.nics.iter().filter(|n| !n.usable()).filter_map(|n| n.index).collect();
+    let kernels = |r: &&Route| {
+        r.protocol == RTPROT_KERNEL
+            && r.kind == 1
+            && r.table == 254
+            && !is_link_local6(&r.dst.address)
+            && !r.dst.is_host()
+    };
+    let into =
+        |r: &&Route| r.hops.len() == 1 && broken.contains(&r.hops[0].index) && !r.dst.address.is_multicast();
+    let blind = inv.routes().filter(kernels).filter(into).map(|r| r.dst);
+    let mut nets: Vec<IfAddr> = managed.chain(blind).collect();
     nets.sort();
     nets.dedup();
     nets
 }
 
-/// The NIC that hosts the first data address of the network, a usable one first.
+/// The NIC that hosts the first data address of the network, a usable one first; else the first usable NIC
+/// with any address in it.
 fn best_host(group: &Group, inv: &Inventory, network: &IfAddr) -> Option<(IfAddr, IfIndex)> {
-    let inside = |a: &&crate::group::HomedAddress| needs_prefix_route(a) && a.addr.network() == *network;
-    let mut hosts: Vec<_> = group.addresses.iter().filter(inside).collect();
-    hosts.sort_by_key(|a| !group.nics[a.host].usable());
-    hosts.iter().find_map(|a| link(group, inv, a.host).filter(|l| l.up).map(|l| (a.addr, l.index)))
+    let up = |n: NicId| link(group, inv, n).filter(|l| l.up).map(|l| l.index);
+    let mut hosted: Vec<_> = group.addresses.iter().filter(|a| a.addr.network() == *network).collect();
+    hosted.sort_by_key(|a| !group.nics[a.host].usable());
+    let data = hosted.iter().find_map(|a| up(a.host).map(|i| (a.addr, i)));
+    let needed = hosted.iter().any(|a| needs_prefix_route(a));
+    let usable = |index: &IfIndex| group.nic_at(*index).is_some_and(|n| group.nics[n].usable());
+    data.filter(|(_, index)| needed || usable(index)).or_else(|| {
+        let nics = (0..group.nics.len()).filter(|n| group.nics[*n].usable());
+        nics.filter_map(|n| Some((n, up(n)?))).find_map(|(n, index)| {
+            let found = inv.on(index).map(|a| a.addr).filter(|a| a.network() == *network);
+            let tests = configured(&group.nics[n]).into_iter().filter(|t| t.network() == *network);
+            found.chain(tests).next().map(|a| (a, index))
+        })
+    })
 }
 
 fn prefix_route(addr: IfAddr, index: IfIndex, metric: u32) -> Route {
