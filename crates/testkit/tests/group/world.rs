@@ -1,11 +1,12 @@
 //! The standard network with a daemon and traffic, and the questions that the scenarios ask of it.
 
-use mpath_model::status::{Group, GroupState, Interface, ProbeState};
+use mpath_model::status::{Group, GroupState, Interface};
 use mpath_testkit::lan::{DATA4, DATA6, ROUTER4, ROUTER6};
 use mpath_testkit::traffic::PORT;
 use mpath_testkit::{
     Daemon, Echo, GroupConfig, Lan, LanOptions, TcpBulk, TcpSource, UdpStream, poll_until, wait_until,
 };
+use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ pub const SOON: Duration = Duration::from_secs(15);
 
 /// Packets per second of a stream: enough to see that answers come.
 const RATE: u32 = 100;
+
+/// Line of the probe statistics.
+const ACKS: &str = "Number of probe acks received ";
 
 /// Everything that runs. Fields are dropped in this order.
 pub struct World {
@@ -36,9 +40,7 @@ impl World {
         let lan = World::lan(&config, change);
         let world = World::run(lan, &config);
         world.expect_on("eth0");
-        wait_until(SOON, "every NIC is probed", || {
-            world.group().interfaces.iter().all(|i| i.probe == ProbeState::Ok)
-        });
+        wait_until(SOON, "every NIC has answers to its probes", || world.all_answered());
         world.wait_group(GroupState::Ok);
         world
     }
@@ -96,6 +98,22 @@ impl World {
 
     pub fn daemon(&self) -> &Daemon {
         &self.daemon
+    }
+
+    /// Whether every probed family of every NIC has had an answer, by the statistics that SIGUSR1 logs: what
+    /// never answered is no evidence of a failure.
+    fn all_answered(&self) -> bool {
+        let before = self.daemon.log().len();
+        self.daemon.signal(Signal::SIGUSR1).unwrap();
+        let families: usize = self.group().interfaces.iter().map(|i| i.instances.len()).sum();
+        let acks = || {
+            let lines = self.daemon.log().into_iter().skip(before);
+            let numbers: Vec<u64> =
+                lines.filter_map(|line| line.text.split_once(ACKS)?.1.trim().parse().ok()).collect();
+            (numbers.len() >= families).then_some(numbers)
+        };
+        let numbers = poll_until(SOON, acks).unwrap_or_else(|| panic!("no statistics: {}", self.picture()));
+        families > 0 && numbers.iter().all(|n| *n > 0)
     }
 
     /// Whether every client had an answer after that time.
