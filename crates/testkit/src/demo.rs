@@ -78,6 +78,10 @@ fn play(options: &Options, teller: &Teller) -> Result<bool, Error> {
             stage.stop_daemon()?;
         }
         figures.push(Scene::new(&mut stage, teller).perform(act));
+        if options.sabotage && number == LAST_SABOTAGED {
+            teller.say("The rest is not worth playing without mpathd.");
+            break;
+        }
     }
     let ok = figures.iter().all(Figures::ok);
     let result = if options.json {
@@ -95,6 +99,9 @@ fn play(options: &Options, teller: &Teller) -> Result<bool, Error> {
     }
     Ok(ok)
 }
+
+/// Number of the last act that is played without a daemon: a failure and its end.
+const LAST_SABOTAGED: usize = 1;
 
 /// Tells the story, with seconds since the start in front.
 struct Teller {

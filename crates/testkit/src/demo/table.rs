@@ -83,3 +83,70 @@ fn client(figures: &ClientFigures) -> Value {
 fn round(ms: f64) -> f64 {
     (ms * 100.0).round() / 100.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::Report;
+    use std::time::{Duration, Instant};
+
+    fn figures(outage: u64, survived: bool) -> Figures {
+        let report = Report {
+            sent: 1000,
+            received: 990,
+            lost: 10,
+            duplicates: 0,
+            outage: Duration::from_millis(outage),
+            at: Instant::now(),
+        };
+        let client = |client, family| ClientFigures { client, family, report };
+        Figures {
+            act: "cable cut",
+            limit: Duration::from_millis(500),
+            clients: vec![
+                client("near", "IPv4"),
+                client("near", "IPv6"),
+                client("far", "IPv4"),
+                client("far", "IPv6"),
+            ],
+            transfers: Vec::new(),
+            tcp_survived: survived,
+            problem: None,
+        }
+    }
+
+    fn floor() -> Floor {
+        Floor { outage: Duration::from_micros(1300), lost: 0 }
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_shows() {
+        assert!(figures(4, true).ok());
+        assert!(!figures(501, true).ok());
+        assert!(!figures(4, false).ok());
+        let mut silent = figures(4, true);
+        silent.clients[2].report.received = 0;
+        assert!(!silent.ok(), "no packets are no success");
+        let text = text(&floor(), &[figures(4, true), figures(501, true)]);
+        let marked: Vec<bool> =
+            text.lines().filter(|l| l.starts_with("cable cut")).map(|l| l.contains("NOT OK")).collect();
+        assert_eq!(marked, [false, true]);
+    }
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let text = text(&floor(), &[figures(4, true), figures(12345, false)]);
+        let ends: Vec<usize> = text.lines().skip(1).map(|l| l.trim_end_matches("  NOT OK").len()).collect();
+        assert_eq!(ends[0], ends[1], "{text}");
+        assert_eq!(ends[1], ends[2], "{text}");
+    }
+
+    #[test]
+    fn json_has_a_row_for_each_act() {
+        let value = json(&Options::default(), &floor(), &[figures(4, true)], true);
+        assert_eq!(value["acts"][0]["outage_ms"], 4.0);
+        assert_eq!(value["acts"][0]["lost"], 40);
+        assert_eq!(value["acts"][0]["tcp_survived"], true);
+        assert_eq!(value["floor"]["outage_ms"], 1.3);
+    }
+}
