@@ -4,7 +4,7 @@
 use crate::group::{Group, HomedAddress, NicId};
 use crate::inventory::Inventory;
 use mpath_model::addr::Family;
-use mpath_model::kernel::{Address, KernelOp, Link, Route, ifa};
+use mpath_model::kernel::{Address, KernelOp, Link, Route, Sysctl, ifa};
 use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
 use std::net::IpAddr;
 
@@ -37,6 +37,13 @@ impl Plan {
         !held
     }
 
+    /// Adds a request that takes an address off an interface, unless others would go with it.
+    fn take_off(&mut self, a: &Address, inv: &Inventory, hold: Hold<'_>) {
+        if !takes_others_along(a, inv) {
+            self.clean(KernelOp::DelAddress { index: a.index, addr: a.addr }, hold);
+        }
+    }
+
     fn clean(&mut self, op: KernelOp, hold: Hold<'_>) {
         if !hold(&op) && !self.clean.contains(&op) {
             self.clean.push(op);
@@ -56,6 +63,16 @@ pub fn plan(group: &Group, inv: &Inventory, hold: Hold<'_>) -> Plan {
     stray_addresses(group, inv, &mut plan, hold);
     condemned(group, inv, &mut plan, hold);
     plan
+}
+
+/// Without promote_secondaries the kernel deletes the secondaries of a subnet with their primary (linux-failover.md,
+/// pitfall 8). The sysctl is set on every member; if that was refused, the address has to wait for it.
+fn takes_others_along(a: &Address, inv: &Inventory) -> bool {
+    let primary = a.addr.family() == Family::Inet && !a.has(ifa::SECONDARY);
+    let subnet = |o: &&Address| o.addr != a.addr && o.addr.network() == a.addr.network();
+    let name = inv.links.get(&a.index).map(|l| l.name.clone()).unwrap_or_default();
+    let promotes = inv.sysctls.get(&(name, Sysctl::PromoteSecondaries)) == Some(&1);
+    primary && !promotes && inv.on(a.index).filter(subnet).count() > 0
 }
 
 /// A data address as it should look on its host: as found at home, else tagged as ours and without a prefix
@@ -122,8 +139,7 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
         }
         for nic in group.nics.iter().filter_map(|n| n.index).filter(|i| *i != host) {
             for copy in inv.on(nic).filter(|c| c.addr.address == a.addr.address) {
-                let op = KernelOp::DelAddress { index: nic, addr: copy.addr };
-                plan.clean(op, hold);
+                plan.take_off(copy, inv, hold);
             }
         }
     }
@@ -133,7 +149,7 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
 fn condemned(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
     for index in group.nics.iter().filter_map(|n| n.index) {
         for a in inv.on(index).filter(|a| group.condemned.contains(&a.addr) && a.protocol == PROTO_MPATHD) {
-            plan.clean(KernelOp::DelAddress { index, addr: a.addr }, hold);
+            plan.take_off(a, inv, hold);
         }
     }
 }
@@ -183,7 +199,7 @@ fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
             }
         };
         for a in inv.on(link.index).filter(|a| going(a)) {
-            plan.clean(KernelOp::DelAddress { index: link.index, addr: a.addr }, hold);
+            plan.take_off(a, inv, hold);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::diag;
 use crate::group::{MoveKind, NicId};
 use crate::input::BatchId;
 use crate::plan::{self, Plan};
-use mpath_model::kernel::{KernelOp, Listen, Sysctl};
+use mpath_model::kernel::{KernelOp, Listen, Placing, Sysctl};
 use mpath_model::{IfIndex, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -344,9 +344,12 @@ pub(super) fn deletes_address(batches: &Batches, at: IfIndex, what: &mpath_model
     batches.values().any(|(ops, _)| ops.iter().any(deletes))
 }
 
-/// Whether a request under way deletes a route to this destination.
+/// Whether a request under way deletes a route to this destination, or puts another in its place.
 pub(super) fn deletes_route(batches: &Batches, dst: &mpath_model::IfAddr) -> bool {
-    let deletes = |op: &KernelOp| matches!(op, KernelOp::DelRoute(r) if r.dst == *dst);
+    let deletes = |op: &KernelOp| match op {
+        KernelOp::DelRoute(r) | KernelOp::AddRoute(r, Placing::Replace) => r.dst == *dst,
+        _ => false,
+    };
     batches.values().any(|(ops, _)| ops.iter().any(deletes))
 }
 
