@@ -41,6 +41,26 @@ fn silent_path_is_found_by_probes() {
     });
 }
 
+/// The kernel holds packets back while it asks for a neighbour, and hands them over a second late: neither may that
+/// pass for a slow network, nor may a NIC be called repaired while its gateway cannot be reached in one family.
+#[test]
+fn silent_path_again_and_again() {
+    with_daemon("silent_path_again_and_again", || {
+        let world = World::start(GroupConfig::default());
+        for round in 0..5u32 {
+            world.lan.blackhole(0).unwrap();
+            world.expect_on("eth1");
+            // Another moment of the kernel's retransmission second each time.
+            std::thread::sleep(Duration::from_millis(200) * round);
+            world.lan.heal(0).unwrap();
+            world.expect_on("eth0");
+            let group = world.group();
+            assert_eq!(group.failure_detection_time_ms, group.requested_failure_detection_time_ms);
+        }
+        world.assert_tcp_survived();
+    });
+}
+
 #[test]
 fn silent_path_without_test_addresses() {
     with_daemon("silent_path_without_test_addresses", || {
