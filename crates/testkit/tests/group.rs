@@ -47,11 +47,11 @@ fn silent_path_is_found_by_probes() {
 fn silent_path_again_and_again() {
     with_daemon("silent_path_again_and_again", || {
         let world = World::start(GroupConfig::default());
-        for round in 0..5u32 {
+        for round in 0..8u32 {
             world.lan.blackhole(0).unwrap();
             world.expect_on("eth1");
             // Another moment of the kernel's retransmission second each time.
-            std::thread::sleep(Duration::from_millis(200) * round);
+            std::thread::sleep(Duration::from_millis(900) + Duration::from_millis(130) * round);
             world.lan.heal(0).unwrap();
             world.expect_on("eth0");
             let group = world.group();
