@@ -33,6 +33,8 @@ pub struct Group {
     pub retiring: bool,
     /// Addresses that mpathd installed and that have left the configuration.
     pub condemned: Vec<IfAddr>,
+    /// Interfaces that were members under another name and still exist: nothing of ours may stay on them.
+    pub former: Vec<mpath_model::IfIndex>,
     /// Nothing is missing in the kernel, as of the last comparison.
     pub settled: bool,
     /// And nothing is superfluous either.
@@ -129,6 +131,7 @@ impl Group {
             first_back: None,
             retiring: false,
             condemned: Vec::new(),
+            former: Vec::new(),
             settled: false,
             clean: false,
             anonymous: false,

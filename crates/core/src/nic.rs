@@ -37,6 +37,8 @@ pub struct Nic {
     pub offline: bool,
     /// Families being probed.
     pub instances: Vec<Instance>,
+    /// When it was repaired last.
+    pub repaired: Time,
     /// When it appeared.
     pub appeared: Time,
     /// Some probe has been answered since the NIC appeared: no quiet period any more.
@@ -65,6 +67,7 @@ impl Nic {
             failed: false,
             offline: false,
             instances: Vec::new(),
+            repaired: Time::default(),
             appeared: Time::default(),
             answered: false,
             link_ups: [None; LINK_UP_PER_MIN],

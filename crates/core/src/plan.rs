@@ -103,6 +103,11 @@ fn needs_prefix_route(a: &HomedAddress) -> bool {
     !a.addr.is_host() && (a.host != a.home || a.found.is_none())
 }
 
+/// Members, and former members that still exist.
+fn interfaces(group: &Group) -> impl Iterator<Item = IfIndex> {
+    group.nics.iter().filter_map(|n| n.index).chain(group.former.iter().copied())
+}
+
 fn link<'a>(group: &Group, inv: &'a Inventory, nic: NicId) -> Option<&'a Link> {
     group.nics[nic].index.and_then(|i| inv.links.get(&i))
 }
@@ -137,7 +142,7 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
         if !inv.addresses.contains_key(&(host, a.addr)) {
             continue;
         }
-        for nic in group.nics.iter().filter_map(|n| n.index).filter(|i| *i != host) {
+        for nic in interfaces(group).filter(|i| *i != host) {
             for copy in inv.on(nic).filter(|c| c.addr.address == a.addr.address) {
                 plan.take_off(copy, inv, hold);
             }
@@ -147,7 +152,15 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
 
 /// What mpathd installed and is not configured any more goes.
 fn condemned(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
-    for index in group.nics.iter().filter_map(|n| n.index) {
+    let tests: Vec<IfAddr> = group.nics.iter().flat_map(configured).collect();
+    for index in &group.former {
+        let test =
+            |a: &&Address| a.protocol == PROTO_MPATHD && tests.iter().any(|t| t.address == a.addr.address);
+        for a in inv.on(*index).filter(test) {
+            plan.take_off(a, inv, hold);
+        }
+    }
+    for index in interfaces(group) {
         for a in inv.on(index).filter(|a| group.condemned.contains(&a.addr) && a.protocol == PROTO_MPATHD) {
             plan.take_off(a, inv, hold);
         }
@@ -229,6 +242,7 @@ pub fn describe(op: &KernelOp, name: &dyn Fn(IfIndex) -> String) -> String {
         KernelOp::AddRoute(r, _) => format!("RTM_NEWROUTE {} dev {} metric {}", r.dst, via(r), r.metric),
         KernelOp::DelRoute(r) => format!("RTM_DELROUTE {} dev {} metric {}", r.dst, via(r), r.metric),
         KernelOp::FlushNeighbours(i) => format!("RTM_DELNEIGH on {}", name(*i)),
+        KernelOp::DelNeighbour { index, address } => format!("RTM_DELNEIGH {address} on {}", name(*index)),
         KernelOp::Announce { index, address, .. } => format!("announcing {address} on {}", name(*index)),
         KernelOp::Solicit { index, target, .. } => format!("soliciting {target} on {}", name(*index)),
         KernelOp::SetSysctl { interface, key, value } => {

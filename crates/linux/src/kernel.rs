@@ -150,6 +150,7 @@ impl Kernel {
             KernelOp::AddAddress(_)
             | KernelOp::DelAddress { .. }
             | KernelOp::AddRoute(..)
+            | KernelOp::DelNeighbour { .. }
             | KernelOp::DelRoute(_) => Err(Errno::EINVAL),
         }
     }

@@ -346,6 +346,14 @@ pub enum KernelOp {
     DelRoute(Route),
     /// RTM_DELNEIGH for every learnt entry of the interface.
     FlushNeighbours(IfIndex),
+    /// RTM_DELNEIGH of one entry, so that its resolution starts afresh: an unresolved entry makes packets
+    /// wait for a retransmit timer of a second.
+    DelNeighbour {
+        /// Interface.
+        index: IfIndex,
+        /// The neighbour.
+        address: IpAddr,
+    },
     /// Tells the neighbours where the address lives now: gratuitous ARP in request form, or unsolicited
     /// neighbour advertisement with override, sent with the MAC the interface has at that moment.
     Announce {
@@ -385,6 +393,7 @@ impl KernelOp {
             KernelOp::AddRoute(r, _) | KernelOp::DelRoute(r) => r.hops.first().map(|h| h.index),
             KernelOp::DelAddress { index, .. }
             | KernelOp::FlushNeighbours(index)
+            | KernelOp::DelNeighbour { index, .. }
             | KernelOp::Announce { index, .. }
             | KernelOp::Solicit { index, .. } => Some(*index),
             KernelOp::SetSysctl { .. } => None,

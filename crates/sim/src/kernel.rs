@@ -243,6 +243,7 @@ impl Kernel {
                 self.flush_neighbours(*index);
                 0
             }
+            KernelOp::DelNeighbour { index, address } => self.del_neighbour(*index, *address),
             KernelOp::Announce { index, .. } | KernelOp::Solicit { index, .. } => match self.links.get(index)
             {
                 None => errno::ENODEV,
@@ -270,6 +271,14 @@ impl Kernel {
             self.events.push(KernelEvent::NeighbourGone(n.clone()));
         }
         self.neighbours.retain(keep);
+    }
+
+    fn del_neighbour(&mut self, index: IfIndex, address: std::net::IpAddr) -> i32 {
+        let Some(at) = self.neighbours.iter().position(|n| (n.index, n.address) == (index, address)) else {
+            return errno::ENOENT;
+        };
+        self.events.push(KernelEvent::NeighbourGone(self.neighbours.remove(at)));
+        0
     }
 
     fn name_of(&self, index: IfIndex) -> String {

@@ -58,6 +58,7 @@ impl Engine {
             group.settled = plan.make.is_empty() && plan.held == 0;
             group.clean = group.settled && plan.clean.is_empty();
             placed.extend(&plan.placed);
+            ops.extend(self.stuck_gateways(&plan));
             ops.extend(plan.make);
             ops.extend(self.solicitations(g, &plan.placed));
             clean.extend(plan.clean);
@@ -85,6 +86,18 @@ impl Engine {
             self.scan_at = self.scan_at.min(now + SUCCESS_HOLD);
         }
         plan
+    }
+
+    /// Unresolved entries of gateways on the NICs that routes are about to lead through.
+    fn stuck_gateways(&self, plan: &Plan) -> Vec<KernelOp> {
+        let hops = plan.make.iter().filter_map(|op| match op {
+            KernelOp::AddRoute(r, _) => r.hops.first(),
+            _ => None,
+        });
+        hops.filter_map(|h| h.gateway.map(|address| (h.index, address)))
+            .filter(|(index, address)| self.inventory.unresolved(*index, address))
+            .map(|(index, address)| KernelOp::DelNeighbour { index, address })
+            .collect()
     }
 
     /// The gateways of the networks that addresses were put on a NIC for are asked for their MAC at once, so that the first
@@ -144,8 +157,8 @@ impl Engine {
     pub(super) fn submit(&mut self, now: Time, ops: Vec<KernelOp>, out: &mut Vec<Action>) {
         let batch = self.next_batch;
         self.next_batch += 1;
-        // Announcements change nothing in the picture: nothing has to wait for them.
-        if !ops.iter().all(|op| matches!(op, KernelOp::Announce { .. })) {
+        // Announcements and neighbours change nothing in the picture: nothing has to wait for them.
+        if !ops.iter().all(|op| matches!(op, KernelOp::Announce { .. } | KernelOp::DelNeighbour { .. })) {
             self.batches.insert(batch, (ops.clone(), now));
         }
         out.push(Action::Kernel { batch, ops });
@@ -192,14 +205,18 @@ impl Engine {
                     self.groups[g].nics[n].installed.retain(|a| a != addr);
                 }
             }
-            KernelOp::Announce { .. } | KernelOp::Solicit { .. } | KernelOp::FlushNeighbours(_) => return,
+            KernelOp::Announce { .. }
+            | KernelOp::Solicit { .. }
+            | KernelOp::FlushNeighbours(_)
+            | KernelOp::DelNeighbour { .. } => return,
             KernelOp::AddRoute(..) | KernelOp::DelRoute(_) => {}
         }
         self.held.push(Held { op, times: 0, until: now + SUCCESS_HOLD, due: false });
     }
 
     fn refused(&mut self, now: Time, op: KernelOp, errno: i32, out: &mut Vec<Action>) {
-        if matches!(op, KernelOp::Announce { .. } | KernelOp::Solicit { .. } | KernelOp::FlushNeighbours(_)) {
+        use KernelOp::{Announce, DelNeighbour, FlushNeighbours, Solicit};
+        if matches!(op, Announce { .. } | Solicit { .. } | FlushNeighbours(_) | DelNeighbour { .. }) {
             return; // repeated anyway, or of no consequence
         }
         let times = self.held.iter().find(|h| h.op == op).map_or(0, |h| h.times) + 1;

@@ -88,10 +88,10 @@ impl Engine {
         }
         if by_probes {
             if verdict::proven_by_probes(nic, now) {
-                self.repaired(g, n, out);
+                self.repaired(now, g, n, out);
             }
         } else if nic.damped_until(now).is_none() {
-            self.repaired(g, n, out);
+            self.repaired(now, g, n, out);
         } else if !std::mem::replace(&mut nic.flap_told, true) {
             self.tell(out, diag::flapping(self.about(g, n)));
         }
@@ -114,9 +114,10 @@ impl Engine {
         nic.instances.iter().any(|i| i.configured || i.ring.sent > 0) || neighbours()
     }
 
-    fn repaired(&mut self, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+    fn repaired(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = false;
+        nic.repaired = now;
         nic.flap_told = false;
         self.dirty = true;
         self.tell(out, diag::nic_repair(self.about(g, n)));

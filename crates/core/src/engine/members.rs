@@ -10,6 +10,7 @@ use mpath_model::{IfIndex, Time};
 impl Engine {
     pub(super) fn take_inventory(&mut self, now: Time, dump: Inventory) {
         self.inventory.replace(dump);
+        self.forgive_absence();
         self.dirty = true;
         self.refresh_targets = true;
         if !self.started {
@@ -34,6 +35,22 @@ impl Engine {
                 KernelEvent::Route(_) | KernelEvent::RouteGone(_) | KernelEvent::RouteReplaced(_)
             );
             self.refresh_targets |= route;
+        }
+    }
+
+    /// What a dump lacks without an event having told of it was lost along with events: nobody can say that somebody wished
+    /// it away.
+    fn forgive_absence(&mut self) {
+        for group in &mut self.groups {
+            for a in group.addresses.iter_mut().filter(|a| a.missing.is_none()) {
+                let index = group.nics[a.host].index;
+                a.seen &= index.is_some_and(|i| self.inventory.addresses.contains_key(&(i, a.addr)));
+            }
+            for r in group.routes.iter_mut().filter(|r| r.missing.is_none()) {
+                let index = group.nics[r.host].index;
+                r.seen &=
+                    index.is_some_and(|i| self.inventory.routes().any(|x| x.dst == r.route.dst && x.uses(i)));
+            }
         }
     }
 
@@ -72,8 +89,9 @@ impl Engine {
                     continue;
                 }
                 let startup = known.is_none() && !self.settled_once && !nic.failed;
-                if known.is_some() {
+                if let Some(index) = known {
                     self.nic_gone(g, n, out);
+                    self.groups[g].former.push(index);
                 }
                 if let Some(index) = found {
                     self.nic_appeared(now, g, n, index, startup);
@@ -83,7 +101,16 @@ impl Engine {
                     }
                 }
             }
+            self.sync_former(g);
         }
+    }
+
+    /// Drops former interfaces that are gone or members again.
+    fn sync_former(&mut self, g: GroupId) {
+        let group = &mut self.groups[g];
+        let members: Vec<IfIndex> = group.nics.iter().filter_map(|n| n.index).collect();
+        let links = &self.inventory.links;
+        group.former.retain(|i| links.contains_key(i) && !members.contains(i));
     }
 
     fn nic_gone(&mut self, g: GroupId, n: NicId, out: &mut Vec<Action>) {

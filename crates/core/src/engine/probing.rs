@@ -8,7 +8,7 @@ use crate::probe::instance::{Answer, Refusal, Source};
 use crate::probe::targets::Standing;
 use crate::probe::{FDT_DIVISOR, PROBE_FAILS};
 use mpath_model::addr::{Family, is_link_local6};
-use mpath_model::kernel::{Heard, Packet, Transmit};
+use mpath_model::kernel::{Heard, KernelOp, Packet, Transmit};
 use mpath_model::{IfIndex, Mac, Time};
 use mpath_wire::probe::{Kind, Payload};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -136,6 +136,12 @@ impl Engine {
         let Some(index) = nic.index else { return };
         match (nic.instances[i].source, target) {
             (Source::Echo(source), target) => {
+                // On a failed NIC each probe asks for its target's MAC anew: a queue of probes that the kernel lets go all
+                // at once would look like slow answers, and a repair would wait for its retransmit timer.
+                if nic.failed && !target.is_multicast() {
+                    let ops = vec![KernelOp::DelNeighbour { index, address: target }];
+                    self.submit(now, ops, out);
+                }
                 let payload = Payload { sent: now, kind, nonce }.emit().to_vec();
                 let ident = self.ident;
                 out.push(Action::Send(Transmit::Echo { index, source, target, ident, seq, payload }));
@@ -228,7 +234,7 @@ impl Engine {
         match payload.kind {
             Kind::Unicast => {
                 let answer = instance.judge_echo(from, seq, payload.nonce, at);
-                self.answered(now, (g, n), from, seq, answer, out);
+                self.answered(now, (g, n), from, seq, (answer, at), out);
             }
             Kind::Rtt => {
                 if let Some(sample) = instance.judge_rtt(from, payload.nonce, at) {
@@ -263,7 +269,7 @@ impl Engine {
         if answer && instance.source == Source::Arp {
             let answer = instance.judge_arp(sender, at);
             if let Answer::Accepted { .. } = answer {
-                self.answered(now, (g, n), sender, 0, answer, out);
+                self.answered(now, (g, n), sender, 0, (answer, at), out);
             }
         }
         self.offer_host(g, sender);
@@ -275,7 +281,7 @@ impl Engine {
         (g, n): (GroupId, NicId),
         from: IpAddr,
         seq: u16,
-        answer: Answer,
+        (answer, at): (Answer, Time),
         out: &mut Vec<Action>,
     ) {
         let rtt = match answer {
@@ -294,13 +300,14 @@ impl Engine {
         let interval = group.detection.interval();
         let nic = &mut group.nics[n];
         nic.answered = true;
-        let ignore = nic.failed || group.failed;
+        let (ignore, repaired) = (nic.failed || group.failed, nic.repaired);
         let Some(instance) = nic.instance(Family::of(&from)) else {
             return;
         };
         instance.send_error = None;
-        // A sample from when we were stopped says nothing about the network (1.8, step 5).
-        let sample = rtt.filter(|m| !ignore && *m <= interval * 52);
+        // A sample from when we were stopped says nothing about the network (1.8, step 5), nor does one of a probe
+        // that was sent while the NIC was failed.
+        let sample = rtt.filter(|m| !ignore && *m <= interval * 52 && at.before(*m) >= repaired);
         let Some(rtt) = sample.and_then(|m| instance.feed(from, m, interval)) else {
             return;
         };

@@ -108,7 +108,7 @@ fn surplus(
     plan: &mut Plan,
     hold: Hold<'_>,
 ) {
-    let member = |r: &Route| r.hops.iter().any(|h| group.nic_at(h.index).is_some());
+    let member = |r: &Route| r.hops.iter().any(|h| super::interfaces(group).any(|i| i == h.index));
     let awaited = |r: &Route| adds.iter().any(|a| a.dst == r.dst && a.table == r.table);
     for r in inv.routes().filter(|r| member(r) && !awaited(r)) {
         let ours = r.protocol == PROTO_MPATHD && !wanted.iter().any(|w| same(w, r));

@@ -171,6 +171,8 @@ impl Ring {
                 p.fate = Fate::Lost(p.deadline);
             }
             match p.fate {
+                // Held back by somebody's queue while the path was dead: proves nothing about now.
+                Fate::Acked(at) if at > p.deadline => {}
                 Fate::Acked(_) => {
                     all_run += usize::from(all);
                     target_run += usize::from(same && p.target == newest);

@@ -38,6 +38,10 @@ pub fn request(op: &KernelOp) -> Option<Request> {
         KernelOp::DelAddress { index, addr } => del_address(*index, *addr, None),
         KernelOp::AddRoute(route, placing) => add_route(route, *placing),
         KernelOp::DelRoute(route) => del_route(route),
+        KernelOp::DelNeighbour { index, address } => {
+            let (index, address) = (*index, *address);
+            del_neighbour(&Neighbour { index, address, mac: None, state: 0, router: false })
+        }
         KernelOp::FlushNeighbours(_)
         | KernelOp::Announce { .. }
         | KernelOp::Solicit { .. }
