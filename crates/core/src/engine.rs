@@ -72,6 +72,8 @@ pub struct Engine {
     persisted: Persistent,
     listen: Listen,
     scan_at: Time,
+    /// A dump has been asked for.
+    scanning: bool,
     now: Time,
     flush: Vec<IfIndex>,
     dirty: bool,
@@ -102,6 +104,7 @@ impl Engine {
             persisted: Persistent::default(),
             listen: Listen::default(),
             scan_at: Time::default(),
+            scanning: false,
             now: Time::default(),
             flush: Vec::new(),
             dirty: false,
@@ -161,7 +164,7 @@ impl Engine {
         }
         if now >= self.scan_at {
             self.scan_at = now + SCAN_INTERVAL;
-            out.push(Action::Resynchronise);
+            self.resynchronise(out);
         }
         self.probe(now, out);
         self.damping(now, out);
@@ -171,6 +174,11 @@ impl Engine {
         }
         self.expire(now, out);
         self.dirty |= self.keeping_due(now);
+    }
+
+    fn resynchronise(&mut self, out: &mut Vec<Action>) {
+        self.scanning = true;
+        out.push(Action::Resynchronise);
     }
 
     /// Brings everything that follows from the picture up to date.

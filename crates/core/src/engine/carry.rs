@@ -149,8 +149,8 @@ impl Engine {
                 ops.push(KernelOp::SetSysctl { interface: interface.clone(), key: *key, value: *value });
             }
         }
-        let held = &self.held;
-        ops.retain(|op| !held.iter().any(|h| h.op == *op));
+        let (held, now) = (&self.held, self.now);
+        ops.retain(|op| !held.iter().any(|h| h.until > now && h.op == *op));
         ops
     }
 
@@ -237,7 +237,7 @@ impl Engine {
         self.batches.retain(|_, (_, since)| now - *since < BATCH_TIMEOUT);
         if self.batches.len() != before {
             self.dirty = true;
-            out.push(Action::Resynchronise);
+            self.resynchronise(out);
         }
         self.dirty |= self.held.iter().any(|h| h.until <= now && !h.due);
         self.held.retain(|h| h.until > now || (h.times > 0 && now - h.until < SCAN_INTERVAL * 3));
@@ -350,6 +350,8 @@ fn undoes(a: &KernelOp, b: &KernelOp) -> bool {
         }
         (KernelOp::AddRoute(x, _), KernelOp::DelRoute(y))
         | (KernelOp::DelRoute(y), KernelOp::AddRoute(x, _)) => x.dst == y.dst && x.table == y.table,
+        // The last address of a NIC takes its routes along.
+        (KernelOp::AddRoute(x, _), KernelOp::DelAddress { index, .. }) => x.uses(*index),
         _ => false,
     }
 }

@@ -10,7 +10,9 @@ use mpath_model::{IfIndex, Time};
 impl Engine {
     pub(super) fn take_inventory(&mut self, now: Time, dump: Inventory) {
         self.inventory.replace(dump);
-        self.forgive_absence();
+        // Unasked for, a dump means that events were lost, so that nobody can tell a wish from a loss.
+        let asked = std::mem::take(&mut self.scanning);
+        self.forgive_absence(!asked);
         self.dirty = true;
         self.refresh_targets = true;
         if !self.started {
@@ -40,13 +42,15 @@ impl Engine {
 
     /// What a dump lacks without an event having told of it was lost along with events: nobody can say that somebody wished
     /// it away.
-    fn forgive_absence(&mut self) {
+    fn forgive_absence(&mut self, events_lost: bool) {
         for group in &mut self.groups {
-            for a in group.addresses.iter_mut().filter(|a| a.missing.is_none()) {
+            for a in group.addresses.iter_mut().filter(|a| events_lost || a.missing.is_none()) {
+                a.missing = None;
                 let index = group.nics[a.host].index;
                 a.seen &= index.is_some_and(|i| self.inventory.addresses.contains_key(&(i, a.addr)));
             }
-            for r in group.routes.iter_mut().filter(|r| r.missing.is_none()) {
+            for r in group.routes.iter_mut().filter(|r| events_lost || r.missing.is_none()) {
+                r.missing = None;
                 let index = group.nics[r.host].index;
                 r.seen &=
                     index.is_some_and(|i| self.inventory.routes().any(|x| x.dst == r.route.dst && x.uses(i)));
@@ -97,7 +101,7 @@ impl Engine {
                     self.nic_appeared(now, g, n, index, startup);
                     let name = self.groups[g].nics[n].name();
                     if !self.inventory.knows_sysctls_of(name) {
-                        out.push(Action::Resynchronise);
+                        self.resynchronise(out);
                     }
                 }
             }
