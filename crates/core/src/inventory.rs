@@ -2,9 +2,7 @@
 //! so; those rules (linux-failover.md, pitfall 7) live here too.
 
 use mpath_model::addr::Family;
-use mpath_model::kernel::{
-    Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Sysctl, ifa, nud,
-};
+use mpath_model::kernel::{Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Sysctl, ifa};
 use mpath_model::{IfAddr, IfIndex};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -144,13 +142,6 @@ impl Inventory {
     pub fn has_family(&self, interface: &str, family: Family) -> bool {
         let key = (interface.to_string(), Sysctl::DisableIpv6);
         family == Family::Inet || self.sysctls.get(&key) != Some(&1)
-    }
-
-    /// Whether the kernel is still asking for a neighbour, or has given up.
-    pub fn unresolved(&self, index: IfIndex, address: &IpAddr) -> bool {
-        self.neighbours
-            .get(&(index, *address))
-            .is_some_and(|n| n.state & (nud::INCOMPLETE | nud::FAILED) != 0)
     }
 
     /// Link-layer address of a neighbour on an interface.

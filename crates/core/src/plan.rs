@@ -122,8 +122,14 @@ fn data_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
         let Some(link) = link(group, inv, a.host) else {
             continue;
         };
-        if inv.addresses.contains_key(&(link.index, a.addr)) || !accepts(link, a.addr.family()) {
+        let there = inv.addresses.get(&(link.index, a.addr));
+        let refused = there.is_some_and(|t| t.has(ifa::DADFAILED)) && a.known;
+        if (there.is_some() && !refused) || !accepts(link, a.addr.family()) {
             continue;
+        }
+        if refused {
+            // Detection met our own copy on another member: the address is ours, so it is put there without.
+            plan.make(KernelOp::DelAddress { index: link.index, addr: a.addr }, hold);
         }
         let op = KernelOp::AddAddress(address_on_host(a, link.index));
         if plan.make(op, hold) {
@@ -139,7 +145,7 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
         let Some(host) = group.nics[a.host].index else {
             continue;
         };
-        if !inv.addresses.contains_key(&(host, a.addr)) {
+        if !inv.addresses.get(&(host, a.addr)).is_some_and(|t| !t.has(ifa::DADFAILED)) {
             continue;
         }
         for nic in interfaces(group).filter(|i| *i != host) {

@@ -6,6 +6,7 @@ use crate::diag;
 use crate::group::{MoveKind, NicId};
 use crate::input::BatchId;
 use crate::plan::{self, Plan};
+use mpath_model::addr::{Family, is_link_local6};
 use mpath_model::kernel::{KernelOp, Listen, Placing, Sysctl};
 use mpath_model::{IfIndex, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,14 +89,16 @@ impl Engine {
         plan
     }
 
-    /// Unresolved entries of gateways on the NICs that routes are about to lead through.
+    /// Entries of gateways without a MAC, on the NICs that routes are about to lead through: an unresolved one makes packets
+    /// wait for a retransmit timer of a second. The kernel tells nobody of entries that are not resolved yet, so this asks
+    /// for the deletion of whatever is not known to be resolved; that there is none is no error.
     fn stuck_gateways(&self, plan: &Plan) -> Vec<KernelOp> {
         let hops = plan.make.iter().filter_map(|op| match op {
             KernelOp::AddRoute(r, _) => r.hops.first(),
             _ => None,
         });
         hops.filter_map(|h| h.gateway.map(|address| (h.index, address)))
-            .filter(|(index, address)| self.inventory.unresolved(*index, address))
+            .filter(|(index, address)| self.inventory.neighbour_mac(*index, address).is_none())
             .map(|(index, address)| KernelOp::DelNeighbour { index, address })
             .collect()
     }
@@ -110,7 +113,9 @@ impl Engine {
             let Some(target) = r.route.hops[0].gateway else {
                 continue;
             };
-            let near = |a: &&crate::group::HomedAddress| a.addr.contains(&target);
+            let near = |a: &&crate::group::HomedAddress| {
+                a.addr.contains(&target) || (is_link_local6(&target) && a.addr.family() == Family::Inet6)
+            };
             for a in group.addresses.iter().filter(near) {
                 let on = placed.iter().find(|(_, p)| *p == a.addr.address);
                 if let Some((index, source)) = on.filter(|(i, _)| asked.insert((*i, target))) {
@@ -202,7 +207,11 @@ impl Engine {
             }
             KernelOp::DelAddress { index, addr } => {
                 if let Some((g, n)) = self.nic_at(*index) {
-                    self.groups[g].nics[n].installed.retain(|a| a != addr);
+                    let group = &mut self.groups[g];
+                    group.nics[n].installed.retain(|a| a != addr);
+                    // Routes that went with it were nobody's wish.
+                    let there = group.routes.iter_mut().filter(|r| r.host == n);
+                    there.for_each(|r| (r.seen, r.missing) = (false, None));
                 }
             }
             KernelOp::Announce { .. }

@@ -4,7 +4,7 @@ use super::{Engine, GroupId, carry};
 use crate::action::Action;
 use crate::diag;
 use crate::group::{Group, HomedAddress, HomedRoute, NicId};
-use crate::inventory::Inventory;
+use crate::inventory::{self, Inventory};
 use crate::persist::{self, NicMemory, Persistent};
 use crate::{adopt, plan};
 use mpath_model::kernel::Route;
@@ -98,9 +98,10 @@ impl Engine {
                 (a.seen, a.missing) = (false, None); // the NIC went down or away: a loss
                 continue;
             };
-            if self.inventory.addresses.contains_key(&(link, a.addr)) {
-                (a.seen, a.known, a.missing) =
-                    (!carry::deletes_address(&self.batches, link, &a.addr), true, None);
+            if let Some(there) = self.inventory.addresses.get(&(link, a.addr)) {
+                a.seen = !carry::deletes_address(&self.batches, link, &a.addr);
+                a.known |= inventory::usable(there);
+                a.missing = None;
                 continue;
             }
             let wish = !a.declared && a.host == a.home && !group.nics[a.home].failed;
