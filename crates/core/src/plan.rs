@@ -37,6 +37,12 @@ impl Plan {
         !held
     }
 
+    /// Whether an address is about to be put on an interface.
+    fn puts(&self, index: IfIndex, address: &IpAddr) -> bool {
+        let put = |a: &Address| a.index == index && a.addr.address == *address;
+        self.make.iter().any(|op| matches!(op, KernelOp::AddAddress(a) if put(a)))
+    }
+
     /// Adds a request that takes an address off an interface, unless others would go with it.
     fn take_off(&mut self, a: &Address, inv: &Inventory, hold: Hold<'_>) {
         if !takes_others_along(a, inv) {

@@ -155,7 +155,14 @@ impl Engine {
                 let Some(link) = nic.index.and_then(|i| self.inventory.links.get(&i)) else {
                     continue;
                 };
-                if self.groups[g].retiring || link.running == nic.link {
+                if self.groups[g].retiring {
+                    continue;
+                }
+                if link.running == nic.link {
+                    // Put back online with its link down.
+                    if !nic.link && !nic.failed {
+                        self.check_failure(now, g, n, out);
+                    }
                     continue;
                 }
                 if link.running { self.link_up(now, g, n, out) } else { self.link_down(now, g, n, out) }

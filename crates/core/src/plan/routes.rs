@@ -71,7 +71,7 @@ fn reachable(group: &Group, inv: &Inventory, host: NicId, index: IfIndex, gatewa
 
 /// Adds what is missing, takes away what is superfluous.
 pub(super) fn plan(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
-    let mut wanted = prefix_routes(group, inv);
+    let mut wanted = prefix_routes(group, inv, plan);
     let mut missing_at_home = Vec::new();
     for r in group.routes.iter().filter(|r| r.missing.is_none()) {
         let Some(l) = link(group, inv, r.host).filter(|l| l.up) else {
@@ -150,7 +150,7 @@ pub fn same(a: &Route, b: &Route) -> bool {
 }
 
 /// The prefix routes that should exist for the managed addresses of the group.
-fn prefix_routes(group: &Group, inv: &Inventory) -> Vec<Route> {
+fn prefix_routes(group: &Group, inv: &Inventory, plan: &Plan) -> Vec<Route> {
     if group.retiring {
         return Vec::new();
     }
@@ -160,8 +160,8 @@ fn prefix_routes(group: &Group, inv: &Inventory) -> Vec<Route> {
             continue;
         };
         let data = group.hosted(id).filter(|a| needs_prefix_route(a)).map(|a| a.addr);
-        let tests =
-            configured(nic).into_iter().filter(|t| !nic.offline && ours(nic, inv, l.index, &t.address));
+        let there = |t: &IfAddr| ours(nic, inv, l.index, &t.address) || plan.puts(l.index, &t.address);
+        let tests = configured(nic).into_iter().filter(|t| !nic.offline && there(t));
         let mut done: Vec<IfAddr> = Vec::new();
         for addr in data.chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
             if !done.contains(&addr.network()) {
