@@ -64,7 +64,7 @@ pub fn suspect(nic: &mut Nic, now: Time) -> Option<Cause> {
     for i in nic.instances.iter_mut().filter(|i| i.capable()) {
         judged = true;
         let run = i.ring.loss_run(now);
-        if run.length < PROBE_FAILS || i.quiet(now) {
+        if run.length < PROBE_FAILS || i.quiet(now) || i.vouched_since(run.first) {
             return None; // either family working keeps the NIC up
         }
         first = [first, run.first].into_iter().flatten().min();

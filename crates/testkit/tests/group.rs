@@ -7,7 +7,7 @@
 #[path = "group/world.rs"]
 mod world;
 
-use mpath_model::status::{GroupState, InterfaceState};
+use mpath_model::status::{GroupState, InterfaceState, TargetMode};
 use mpath_testkit::lan::{DATA4, DATA6};
 use mpath_testkit::{GroupConfig, poll_until, wait_until, with_daemon};
 use std::time::{Duration, Instant};
@@ -82,6 +82,32 @@ fn one_way_silence_is_a_failure() {
         world.expect_on("eth0");
         world.lan.blackhole_inbound(0).unwrap();
         world.expect_on("eth1");
+    });
+}
+
+/// The only router stops answering pings while the link lives: the neighbours say so, and nothing fails or moves.
+#[test]
+fn a_dead_gateway_on_a_living_link_fails_nothing() {
+    with_daemon("a_dead_gateway_on_a_living_link_fails_nothing", || {
+        let world = World::start(GroupConfig::default());
+        // The host knows its neighbour of both families, as any server with a client on the link does.
+        let deaf = |value| {
+            world.lan.router.sysctl("net/ipv4/icmp_echo_ignore_all", value).unwrap();
+            world.lan.router.sysctl("net/ipv6/icmp/echo_ignore_all", value).unwrap();
+        };
+        deaf("1");
+        let hosts = || world.group().interfaces.iter().all(|i| i.mode == TargetMode::Multicast);
+        wait_until(SOON, "the neighbours have taken the router's place as targets", hosts);
+        // A dead path is still told from a dead router.
+        world.lan.blackhole(0).unwrap();
+        world.expect_on("eth1");
+        world.lan.heal(0).unwrap();
+        world.expect_on("eth0");
+        deaf("0");
+        let failures =
+            world.daemon.log().iter().filter(|l| l.text.contains("failure detected on eth1")).count();
+        assert_eq!(failures, 0, "{}", world.daemon.log_text());
+        assert!(!world.daemon.log_text().contains("All Interfaces"), "{}", world.daemon.log_text());
     });
 }
 

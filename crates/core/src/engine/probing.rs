@@ -6,7 +6,7 @@ use crate::diag;
 use crate::group::NicId;
 use crate::probe::instance::{Answer, Refusal, Source};
 use crate::probe::targets::Standing;
-use crate::probe::{FDT_DIVISOR, PROBE_FAILS};
+use crate::probe::{FDT_DIVISOR, MAX_TARGETS, PROBE_FAILS};
 use mpath_model::addr::{Family, is_link_local6};
 use mpath_model::kernel::{Heard, KernelOp, Packet, Transmit};
 use mpath_model::{IfIndex, Mac, Time};
@@ -22,6 +22,8 @@ fn all_hosts(family: Family) -> IpAddr {
     }
 }
 
+/// Consecutive losses from which on the neighbours are asked.
+const ASK_NEIGHBOURS: usize = 2;
 /// Other targets must be below this part of the interval to call one target exceptional (1.10).
 const EXCEPTION_FACTOR: u32 = 2;
 /// Active targets needed to judge an exceptional one.
@@ -79,8 +81,39 @@ impl Engine {
             }
             return;
         }
-        if run.length >= PROBE_FAILS {
+        if run.length < PROBE_FAILS {
+            if run.length >= ASK_NEIGHBOURS {
+                self.ask_neighbours(now, (g, n, i), out);
+            }
+        } else if instance.vouched_since(run.first) {
+            let gone = instance.replace_targets(now);
+            instance.forget(&gone, now);
+            instance.discover_anew(now);
+        } else {
             self.check_failure(now, g, n, out);
+        }
+    }
+
+    /// The targets are silent: before anything is blamed for it, the neighbours are asked over this NIC. A dead gateway on
+    /// a living link fails nothing.
+    fn ask_neighbours(&mut self, now: Time, (g, n, i): (GroupId, NicId, usize), out: &mut Vec<Action>) {
+        let instance = &self.groups[g].nics[n].instances[i];
+        let (family, source) = (instance.family, instance.source);
+        let asked: Vec<IpAddr> = self.neighbours(g, family).into_iter().take(MAX_TARGETS).collect();
+        let nonce = self.rng.next_u64();
+        let seq = self.groups[g].nics[n].instances[i].record_discovery(nonce);
+        let Some(index) = self.groups[g].nics[n].index else { return };
+        for neighbour in &asked {
+            if matches!(source, Source::Echo(_)) {
+                self.send_probe(now, (g, n, i), *neighbour, Kind::Multicast, seq, nonce, out);
+            }
+            if let IpAddr::V4(v4) = neighbour {
+                let bytes = self.arp_request(g, n, index, *v4);
+                out.extend(bytes.map(|bytes| Action::Send(Transmit::Frame { index, bytes })));
+            }
+        }
+        if family == Family::Inet6 {
+            self.send_probe(now, (g, n, i), all_hosts(family), Kind::Multicast, seq, nonce, out);
         }
     }
 
@@ -243,6 +276,7 @@ impl Engine {
             }
             Kind::Multicast => {
                 if instance.expects_discovery(payload.nonce) {
+                    instance.vouch(from, at);
                     self.offer_host(g, from);
                 }
             }
@@ -266,6 +300,9 @@ impl Engine {
         let Some(instance) = self.groups[g].nics[n].instance(Family::Inet) else {
             return;
         };
+        if answer && instance.ring.newest_decided() == Some(false) {
+            instance.vouch(sender, at);
+        }
         if answer && instance.source == Source::Arp {
             let answer = instance.judge_arp(sender, at);
             if let Answer::Accepted { .. } = answer {

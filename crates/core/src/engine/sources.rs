@@ -143,6 +143,9 @@ impl Engine {
                     let Some(i) = self.groups[g].nics[n].instance(family) else {
                         continue;
                     };
+                    if i.passes_over_routers(now) && !i.targets.is_empty() {
+                        continue;
+                    }
                     // While the group has failed, a route was probably removed by somebody reacting to that.
                     if failed && i.targets.are_routers() && admitted.is_empty() {
                         continue;
@@ -220,17 +223,27 @@ impl Engine {
     /// (linux-failover.md, pitfall 21).
     pub(super) fn offer_neighbours(&mut self, g: GroupId) {
         let group = &self.groups[g];
-        let hungry = group.nics.iter().flat_map(|n| &n.instances);
-        if !hungry.into_iter().any(|i| !i.targets.are_routers()) {
+        let mut all = group.nics.iter().flat_map(|n| &n.instances);
+        if !all.any(|i| !i.targets.are_routers()) {
             return;
         }
-        let seen = |n: &&mpath_model::Neighbour| n.state & SEEN != 0 && n.mac.is_some();
-        let members: Vec<IfIndex> = group.nics.iter().filter_map(|n| n.index).collect();
-        let neighbours = self.inventory.neighbours.values().filter(seen);
-        let found: Vec<IpAddr> =
-            neighbours.filter(|n| members.contains(&n.index)).map(|n| n.address).collect();
-        for address in found {
-            self.offer_host(g, address);
+        for family in Family::BOTH {
+            for address in self.neighbours(g, family) {
+                self.offer_host(g, address);
+            }
         }
+    }
+
+    /// Who has been seen on the link of a group, as the kernel's neighbour table has it, without ourselves.
+    pub(super) fn neighbours(&self, g: GroupId, family: Family) -> Vec<IpAddr> {
+        let group = &self.groups[g];
+        let member = |i: IfIndex| group.nic_at(i).is_some();
+        let seen = |n: &&mpath_model::Neighbour| n.state & SEEN != 0 && n.mac.is_some() && member(n.index);
+        let table = self.inventory.neighbours.values().filter(seen).map(|n| n.address);
+        let on_link = |a: &IpAddr| (0..group.nics.len()).any(|n| self.admissible(g, n, a));
+        let mut found: Vec<IpAddr> = table.filter(|a| Family::of(a) == family && on_link(a)).collect();
+        found.sort();
+        found.dedup();
+        found
     }
 }

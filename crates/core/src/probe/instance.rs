@@ -1,10 +1,11 @@
 //! One instance: a family of a NIC being probed. It decides what to send and judges what comes back; the
 //! verdict over NICs and groups is made elsewhere (`verdict`).
 
+use super::MAX_TARGETS;
 use super::ring::{Fate, Probe, Ring, deadline};
 use super::rtt::Rtt;
 use super::schedule::{Missed, Schedule};
-use super::targets::Targets;
+use super::targets::{RECOVERY_TIME, Targets};
 use crate::rng::Rng;
 use mpath_model::Time;
 use mpath_model::addr::Family;
@@ -53,6 +54,12 @@ pub struct Instance {
     pub missed: (u64, u64),
     /// Answers refused.
     pub refused: u64,
+    /// Neighbours that answered when they were asked because the targets were silent, and when the last one did.
+    pub vouchers: Vec<IpAddr>,
+    /// Time of the last such answer.
+    pub vouched: Option<Time>,
+    /// Since when routers are passed over, because all of them were silent on a living link.
+    pub routers_silent: Option<Time>,
     /// The last probe could not be sent: errno, until one is answered.
     pub send_error: Option<i32>,
     /// The RTT-only probe under way: target, nonce, time.
@@ -118,6 +125,9 @@ impl Instance {
             discovery: (now, Duration::ZERO),
             missed: (0, 0),
             refused: 0,
+            vouchers: Vec::new(),
+            vouched: None,
+            routers_silent: None,
             send_error: None,
             rtt_probe: None,
             discovery_nonces: [0; 2],
@@ -255,9 +265,38 @@ impl Instance {
         Answer::Refused(why)
     }
 
+    /// A neighbour answered on this NIC although the targets are silent: the path lives.
+    pub fn vouch(&mut self, neighbour: IpAddr, at: Time) {
+        self.vouched = self.vouched.max(Some(at));
+        if self.vouchers.len() < MAX_TARGETS && !self.vouchers.contains(&neighbour) {
+            self.vouchers.push(neighbour);
+        }
+    }
+
+    /// Whether a neighbour has vouched for the path since `first`, the beginning of a run of losses.
+    pub fn vouched_since(&self, first: Option<Time>) -> bool {
+        matches!((self.vouched, first), (Some(at), Some(first)) if at > first)
+    }
+
+    /// The targets are dead and the path is not: those who vouched for it take their place. Returns the targets deleted.
+    pub fn replace_targets(&mut self, now: Time) -> Vec<IpAddr> {
+        self.routers_silent = Some(now);
+        let gone = self.targets.clear();
+        for neighbour in std::mem::take(&mut self.vouchers).into_iter().filter(|v| !gone.contains(v)) {
+            self.targets.offer_host(neighbour);
+        }
+        gone
+    }
+
+    /// Whether routers are passed over for the time being.
+    pub fn passes_over_routers(&self, now: Time) -> bool {
+        self.routers_silent.is_some_and(|since| now - since < RECOVERY_TIME)
+    }
+
     fn accept(&mut self, seq: u16, sent: Time, at: Time) -> Answer {
         let overtaken = self.ring.overtaken(seq);
         self.ring.ack(seq, at);
+        self.vouchers.clear();
         self.end_quiet();
         Answer::Accepted { rtt: (!overtaken && at >= sent).then(|| at - sent) }
     }

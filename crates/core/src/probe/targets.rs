@@ -132,6 +132,13 @@ impl Targets {
         self.list.drain(..).map(|t| t.address).collect()
     }
 
+    /// Deletes everything: returns it.
+    pub fn clear(&mut self) -> Vec<IpAddr> {
+        self.routers = false;
+        self.next = None;
+        self.list.drain(..).map(|t| t.address).collect()
+    }
+
     /// This target alone does not answer (2.4), or alone is slow (1.10): a router steps back, a host goes.
     /// Returns true if it was deleted.
     pub fn set_aside(&mut self, address: &IpAddr, standing: Standing) -> bool {
