@@ -125,7 +125,13 @@ impl Client {
         self.send(&Call::new(request))?;
         let deadline = Instant::now() + self.timeout;
         let reply = self.receive(Some(deadline))?;
-        reply.result.map_err(ClientError::Failed)
+        reply.result.map_err(|failure| match failure {
+            // Some other program's varlink service.
+            Failure::InterfaceNotFound { interface } => {
+                self.foreign(format!("a service answers that does not know {interface}"))
+            }
+            failure => ClientError::Failed(failure),
+        })
     }
 
     /// Events from now on. Asks first who is there, because silence would not tell a foreign socket.

@@ -63,7 +63,7 @@ fn test_addresses_of_a_nic(cx: &mut Cx<'_>, drafts: &[Draft]) {
             let mut tests = nic.test_addresses.iter().filter(|at| of_version(&at.value));
             let Some(first) = tests.next() else { continue };
             for second in tests {
-                let name = nic.name.as_ref().map_or("?", |n| &n.value);
+                let name = nic.name.as_ref().map_or("(unnamed)", |n| &n.value);
                 let message = format!("interface {name} has more than one {version} test address");
                 cx.error(second.span.clone(), message).related(first.span.clone(), "the first one");
             }

@@ -160,7 +160,7 @@ fn targets(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<At<IpAddr>> {
 impl Draft {
     /// Name for messages.
     pub(super) fn called(&self) -> &str {
-        self.name.as_ref().map_or("?", |n| &n.value)
+        self.name.as_ref().map_or("(unnamed)", |n| &n.value)
     }
 
     /// The interface that data addresses call home unless they say otherwise: the first that is not standby.

@@ -65,9 +65,14 @@ fn a_path_too_long_for_a_socket_is_named() {
     one_line(&error, &path);
 }
 
+/// What another program's varlink service says to a call of ours.
+const NO_INTERFACE: &[u8] =
+    b"{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"org.mpathd\"}}\0";
+
 #[test]
 fn garbage_and_silence_are_foreign() {
-    let garbage: &[&[u8]] = &[b"HTTP/1.0 400 Bad Request\r\n\r\n\0", b"[]\0", b"{\"hello\":1}\0"];
+    let garbage: &[&[u8]] =
+        &[b"HTTP/1.0 400 Bad Request\r\n\r\n\0", b"[]\0", b"{\"hello\":1}\0", NO_INTERFACE];
     for bytes in garbage {
         let dir = dir();
         let path = dir.path().join("s");

@@ -1,0 +1,89 @@
+//! Packets to send, packets that came in, and which of them are wanted. Their bytes are the affair of `mpath-wire`
+//! and `mpath-linux`.
+
+use crate::addr::{Family, Mac};
+use crate::{IfIndex, Time};
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// A probe or other packet to send. Answers come back as [`Heard`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transmit {
+    /// ICMP or ICMPv6 echo request out of this interface only, hop limit 1 (mpathd-behaviour.md 1.6).
+    Echo {
+        /// Interface.
+        index: IfIndex,
+        /// Source address, on the interface.
+        source: IpAddr,
+        /// Target, or 224.0.0.1 / ff02::1.
+        target: IpAddr,
+        /// ICMP identifier.
+        ident: u16,
+        /// ICMP sequence number.
+        seq: u16,
+        /// Bytes behind the ICMP header.
+        payload: Vec<u8>,
+    },
+    /// A complete Ethernet frame.
+    Frame {
+        /// Interface.
+        index: IfIndex,
+        /// Ethernet header and what follows.
+        bytes: Vec<u8>,
+    },
+}
+
+/// A packet that came in on an interface under watch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Interface it came in on.
+    pub index: IfIndex,
+    /// When the kernel received it.
+    pub at: Time,
+    /// What it was.
+    pub what: Packet,
+}
+
+/// The packets the engine understands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Packet {
+    /// ICMP echo reply (type 0) or ICMPv6 echo reply (type 129).
+    EchoReply {
+        /// Source address.
+        from: IpAddr,
+        /// Destination address.
+        to: IpAddr,
+        /// ICMP code.
+        code: u8,
+        /// Identifier.
+        ident: u16,
+        /// Sequence number.
+        seq: u16,
+        /// Bytes behind the ICMP header (at most 64 are kept).
+        payload: Vec<u8>,
+    },
+    /// ARP for IPv4 over Ethernet, request or reply.
+    Arp {
+        /// Reply (operation 2) rather than request (1).
+        reply: bool,
+        /// ar$sha.
+        sender_mac: Mac,
+        /// ar$spa.
+        sender: Ipv4Addr,
+        /// ar$tha.
+        target_mac: Mac,
+        /// ar$tpa.
+        target: Ipv4Addr,
+    },
+}
+
+/// What the outside world has to listen for on behalf of the engine. Given whole each time it changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listen {
+    /// Echo sockets: (interface, name, family).
+    pub echo: Vec<(IfIndex, Family)>,
+    /// Interfaces whose ARP packets are wanted.
+    pub arp: Vec<IfIndex>,
+    /// Interfaces whose carrier is polled beside the kernel's events.
+    pub carrier: Vec<IfIndex>,
+}

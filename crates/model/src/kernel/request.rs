@@ -1,0 +1,91 @@
+//! What the kernel is asked to do, one request each. The order of requests is the engine's affair.
+
+use super::{Address, Route, Sysctl};
+use crate::IfIndex;
+use crate::addr::IfAddr;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// How a route is put beside routes with the same destination and metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Placing {
+    /// In front of equals (NLM_F_CREATE alone): wins at once, the old one is deleted afterwards. IPv4.
+    Before,
+    /// In place of the equal (NLM_F_CREATE | NLM_F_REPLACE). IPv6.
+    Replace,
+    /// Behind equals (NLM_F_CREATE | NLM_F_APPEND).
+    After,
+}
+
+/// One request to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KernelOp {
+    /// RTM_NEWADDR, create or change.
+    AddAddress(Address),
+    /// RTM_DELADDR.
+    DelAddress {
+        /// Interface.
+        index: IfIndex,
+        /// Address and prefix length as installed.
+        addr: IfAddr,
+    },
+    /// RTM_NEWROUTE.
+    AddRoute(Route, Placing),
+    /// RTM_DELROUTE of exactly this route.
+    DelRoute(Route),
+    /// RTM_DELNEIGH for every learnt entry of the interface.
+    FlushNeighbours(IfIndex),
+    /// RTM_DELNEIGH of one entry, so that its resolution starts afresh: an unresolved entry makes packets
+    /// wait for a retransmit timer of a second.
+    DelNeighbour {
+        /// Interface.
+        index: IfIndex,
+        /// The neighbour.
+        address: IpAddr,
+    },
+    /// Tells the neighbours where the address lives now: gratuitous ARP in request form, or unsolicited
+    /// neighbour advertisement with override, sent with the MAC the interface has at that moment.
+    Announce {
+        /// Interface the address is on.
+        index: IfIndex,
+        /// The address.
+        address: IpAddr,
+        /// R flag of the advertisement.
+        router: bool,
+    },
+    /// Asks `target` (a gateway, usually) for its MAC from the new interface, so that the first packet
+    /// need not wait and the switch learns the port.
+    Solicit {
+        /// Interface to ask from.
+        index: IfIndex,
+        /// Address that asks; lives on the interface.
+        source: IpAddr,
+        /// Who is asked.
+        target: IpAddr,
+    },
+    /// Writes an interface sysctl.
+    SetSysctl {
+        /// Interface name.
+        interface: String,
+        /// Which.
+        key: Sysctl,
+        /// Value to write.
+        value: i32,
+    },
+}
+
+impl KernelOp {
+    /// The interface the request is about, where it names one by index.
+    pub fn index(&self) -> Option<IfIndex> {
+        match self {
+            KernelOp::AddAddress(a) => Some(a.index),
+            KernelOp::AddRoute(r, _) | KernelOp::DelRoute(r) => r.hops.first().map(|h| h.index),
+            KernelOp::DelAddress { index, .. }
+            | KernelOp::FlushNeighbours(index)
+            | KernelOp::DelNeighbour { index, .. }
+            | KernelOp::Announce { index, .. }
+            | KernelOp::Solicit { index, .. } => Some(*index),
+            KernelOp::SetSysctl { .. } => None,
+        }
+    }
+}
