@@ -1,2 +1,65 @@
-//! Placeholder until the first lines of this crate land.
-fn main() {}
+//! `mpath-bench`: measures the real daemon in private namespaces and says whether the figures are within their
+//! limits. A scenario makes the faults and takes the samples; what is common to all lives in the other modules.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod events;
+mod interrupt;
+mod link;
+mod machine;
+mod progress;
+mod render;
+mod report;
+mod rng;
+mod silent;
+mod stage;
+mod stats;
+
+use clap::Parser;
+use cli::{Cli, Scenario};
+use machine::Machine;
+use mpath_testkit::Error;
+use report::Report;
+use stage::Site;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match measure(&cli) {
+        Ok(report) => {
+            let text = if cli.json { render::json(&report) } else { render::text(&report) };
+            print!("{text}");
+            if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(e) => {
+            eprintln!("mpath-bench: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the scenario. Enters namespaces of its own first, while there is one thread.
+fn measure(cli: &Cli) -> Result<Report, Error> {
+    // Found first: the outside world is still the same.
+    let daemon = match &cli.daemon {
+        Some(path) => path.clone(),
+        None => mpath_testkit::daemon::find_daemon()?,
+    };
+    mpath_testkit::enter_private_namespace()?;
+    let site = Site { daemon, interrupt: interrupt::Interrupt::catch()? };
+    let before = Machine::look();
+    let (scenario, cases) = match &cli.scenario {
+        Scenario::Link(options) => ("link", link::run(&site, options, cli.runs, cli.seed)?),
+        Scenario::Silent(options) => ("silent", silent::run(&site, options, cli.runs, cli.seed)?),
+    };
+    Ok(Report {
+        scenario,
+        runs: cli.runs,
+        seed: cli.seed,
+        daemon: site.daemon.display().to_string(),
+        load_after: machine::load(),
+        machine: before,
+        cases,
+    })
+}

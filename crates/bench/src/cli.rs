@@ -1,0 +1,135 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Shortest detection time that is measured: the shortest that mpathd.toml allows.
+const SHORTEST: Duration = Duration::from_millis(20);
+
+/// Longest: above it a run takes minutes.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Measures the real mpathd in private network namespaces: faults on a network of its own, figures from the packets
+/// that clients received and from the daemon's events. Needs no root and touches nothing outside.
+///
+/// Every run first measures the same traffic with nothing failing: the longest gap then is the floor, which the
+/// machine and its load cause and mpathd cannot go below. Figures come as raw gap, floor, and gap minus floor.
+///
+/// Percentiles are nearest-rank: with fewer than 100 runs, p99 is the worst run.
+///
+/// Exit status: 0 all limits held, 1 one was missed or the measurement could not be made, 2 usage.
+#[derive(Debug, Parser)]
+#[command(name = "mpath-bench", version, after_long_help = EXAMPLES, subcommand_value_name = "SCENARIO",
+          subcommand_help_heading = "Scenarios", disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to measure
+    #[command(subcommand)]
+    pub(crate) scenario: Scenario,
+    /// Failures to measure, 1 to 10000, in each case
+    #[arg(long, value_name = "N", global = true, default_value_t = 30,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) runs: u32,
+    /// Print data, with every sample, instead of a table
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Seed of the moments at which failures begin
+    #[arg(long, value_name = "S", global = true, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The daemon's program [default: $MPATHD_BIN, else beside this program, else in $PATH]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) daemon: Option<PathBuf>,
+}
+
+/// Shown after the options.
+const EXAMPLES: &str = "\
+Examples:
+  cargo build --release -p mpathd -p mpath-bench
+  target/release/mpath-bench link                   # cable cut: how long clients are cut off
+  target/release/mpath-bench link --rate 10000      # the same, seen ten times as finely
+  target/release/mpath-bench silent --fdt 100ms     # black hole: how fast probes notice
+  target/release/mpath-bench silent --json | jq '.cases[].measures.detection_ms'";
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Scenario {
+    /// Cable cut: the outage that a client on the link sees
+    ///
+    /// Cuts the cable of the NIC that holds the data addresses while a client on the link exchanges UDP packets with
+    /// both of them, IPv4 and IPv6. Outage: longest time without an answer around the cut, minus the longest in an
+    /// equally long window just before, with nothing failing. Between the runs the cable is plugged in again and
+    /// the addresses go home. Limit: p50 of the outage, worse family of each run, under 5 ms.
+    Link(LinkOptions),
+    /// Silent path: how fast probes notice a failure and a repair
+    ///
+    /// Lets the path behind the switch swallow every frame, carrier up, at a random moment, and heals it at another.
+    /// Detection: from the fault to the event nic_failed; repair: from the healing to nic_repaired. Both are
+    /// stamped on arrival at a watcher on the control socket, so they hold the daemon's delay and the watcher's.
+    /// Outage: as in `link`. Limits: every detection within the failure detection time, every repair under
+    /// twice that, and no nic_failed without a fault.
+    Silent(SilentOptions),
+}
+
+/// Options of the traffic.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LinkOptions {
+    /// Packets per second of each stream, 100 to 10000
+    #[arg(long, value_name = "HZ", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(100..=10_000))]
+    pub(crate) rate: u32,
+}
+
+/// Options of the silent path.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SilentOptions {
+    /// Failure detection times, each a case of its own, 20ms to 60s
+    #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "100ms,1s",
+          value_parser = duration)]
+    pub(crate) fdt: Vec<Duration>,
+    #[command(flatten)]
+    pub(crate) traffic: LinkOptions,
+}
+
+/// `100ms` or `2s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, Duration::from_millis(1)),
+        (None, Some(number)) => (number, Duration::from_secs(1)),
+        (None, None) => return Err("give a unit: 100ms, 1s".to_owned()),
+    };
+    let number: u32 = number.parse().map_err(|_| "not a whole number with unit ms or s".to_owned())?;
+    let value = unit.checked_mul(number).filter(|value| (SHORTEST..=LONGEST).contains(value));
+    value.ok_or_else(|| "must be 20ms to 60s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_unit_and_stay_in_range() {
+        assert_eq!(duration("100ms"), Ok(Duration::from_millis(100)));
+        assert_eq!(duration("1s"), Ok(Duration::from_secs(1)));
+        for bad in ["1", "s", "ms", "-1s", "1.5s", "19ms", "61s", "99999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn options_stand_on_either_side_of_the_scenario() {
+        for line in [["--runs", "3", "silent"], ["silent", "--runs", "3"]] {
+            let cli = Cli::try_parse_from([&["mpath-bench"], &line[..]].concat()).unwrap();
+            assert_eq!(cli.runs, 3);
+            let Scenario::Silent(options) = cli.scenario else { panic!("{line:?}") };
+            assert_eq!(options.fdt, [Duration::from_millis(100), Duration::from_secs(1)]);
+        }
+        assert!(Cli::try_parse_from(["mpath-bench", "link", "--rate", "20000"]).is_err());
+        assert!(Cli::try_parse_from(["mpath-bench", "link", "--runs", "0"]).is_err());
+    }
+}

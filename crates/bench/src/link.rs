@@ -1,0 +1,81 @@
+//! Scenario `link`: the cable of the NIC with the data addresses is cut.
+
+use crate::cli::LinkOptions;
+use crate::progress::Progress;
+use crate::report::{Case, Check, Measure, Seen, client_measures};
+use crate::rng::Rng;
+use crate::stage::{HOME, NIC, PATIENCE, Site, Stage};
+use crate::stats::{Summary, ms};
+use mpath_model::EventKind;
+use mpath_testkit::Error;
+use std::time::Duration;
+
+/// Detection time of the daemon: the link tells of the failure, so it only matters for the way home.
+const FDT: Duration = Duration::from_secs(1);
+
+/// Length of the windows with and without the fault.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// The cut comes at a random moment within this time: longer than a period of any timer that could be in step.
+const SPREAD: Duration = Duration::from_millis(300);
+
+/// Limit of the p50 of the outage, worse family of each run, ms.
+const LIMIT_MS: f64 = 5.0;
+
+/// One failure.
+struct Run {
+    seen: Seen,
+    /// From the cut to `nic_failed` at the watcher, ms.
+    told: f64,
+}
+
+/// Measures `runs` failures.
+pub(crate) fn run(site: &Site, options: &LinkOptions, runs: u32, seed: u64) -> Result<Vec<Case>, Error> {
+    let progress = Progress::new("link".to_owned(), runs);
+    let stage = Stage::build(site, FDT)?;
+    let mut rng = Rng::new(seed);
+    let mut all = Vec::new();
+    for number in 1..=runs {
+        let run = failure(&stage, options.rate, &mut rng)?;
+        progress.done(number, &format!("outage {:.2} ms, told after {:.2} ms", run.seen.worse(), run.told));
+        all.push(run);
+    }
+    Ok(vec![case(options, &all)])
+}
+
+fn failure(stage: &Stage, rate: u32, rng: &mut Rng) -> Result<Run, Error> {
+    let traffic = stage.traffic(rate)?;
+    let floor = traffic.floor(WINDOW);
+    std::thread::sleep(rng.below(SPREAD));
+    let cut = stage.lan.cut(NIC)?;
+    let told = stage.events.wait(EventKind::NicFailed, HOME, cut, PATIENCE)?;
+    let fault = traffic.around(cut, WINDOW)?;
+    drop(traffic);
+    stage.lan.plug(NIC)?;
+    stage.wait_home(PATIENCE)?;
+    Ok(Run { seen: Seen::of(&floor, &fault), told: ms(told.at - cut) })
+}
+
+fn case(options: &LinkOptions, all: &[Run]) -> Case {
+    let seen: Vec<Seen> = all.iter().map(|run| run.seen).collect();
+    let worse: Vec<f64> = seen.iter().map(Seen::worse).collect();
+    let p50 = Summary::of(&worse).map_or(f64::INFINITY, |s| s.p50);
+    let mut measures = client_measures(&seen);
+    let told = all.iter().map(|run| run.told).collect();
+    measures.push(Measure::new("told_ms", "nic_failed at a watcher, ms", told));
+    Case {
+        title: format!("cable cut, {} packets/s in each family, {} failures", options.rate, all.len()),
+        settings: vec![
+            ("rate_hz", f64::from(options.rate)),
+            ("failure_detection_time_ms", ms(FDT)),
+            ("window_ms", ms(WINDOW)),
+        ],
+        measures,
+        checks: vec![Check {
+            key: "outage_p50",
+            label: format!("outage p50 under {LIMIT_MS} ms"),
+            found: format!("{p50:.2} ms"),
+            ok: p50 < LIMIT_MS,
+        }],
+    }
+}

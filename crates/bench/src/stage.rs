@@ -1,0 +1,178 @@
+//! The private network with the daemon, the echo service and a watcher, and the questions that scenarios ask of it.
+
+use crate::events::Events;
+use crate::interrupt::Interrupt;
+use crate::stats::ms;
+use mpath_model::status::{GroupState, ProbeState, Status};
+use mpath_testkit::daemon::DaemonOptions;
+use mpath_testkit::lan::{DATA4, DATA6};
+use mpath_testkit::process::LogLine;
+use mpath_testkit::traffic::{PORT, Report};
+use mpath_testkit::{Daemon, Echo, Error, GroupConfig, Lan, LanOptions, UdpStream, poll_until};
+use nix::sys::signal::Signal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The NIC that fails: home of the data addresses.
+pub(crate) const NIC: usize = 0;
+/// Its name.
+pub(crate) const HOME: &str = "eth0";
+
+/// The streams of a client, in this order everywhere.
+pub(crate) const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
+
+/// Longest wait for anything that must happen, beyond what detection itself takes. No limit of a figure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of the window lies before the fault: the last answer before it must be inside.
+pub(crate) const LEAD: Duration = Duration::from_millis(100);
+
+/// Time for packets under way to arrive before a window is evaluated.
+const UNDER_WAY: Duration = Duration::from_millis(250);
+
+/// What the program found and set up before it built anything.
+pub(crate) struct Site {
+    /// The daemon's program.
+    pub(crate) daemon: PathBuf,
+    /// Cleans up if the program is ended.
+    pub(crate) interrupt: Interrupt,
+}
+
+/// Everything that runs. Fields are dropped in this order.
+pub(crate) struct Stage {
+    _echo: Echo,
+    daemon: Daemon,
+    pub(crate) events: Events,
+    pub(crate) lan: Lan,
+}
+
+impl Stage {
+    /// Two NICs, one data address of each family; ready when every NIC has had answers in every probed family.
+    pub(crate) fn build(site: &Site, failure_detection_time: Duration) -> Result<Stage, Error> {
+        let lan = Lan::new(LanOptions::default())?;
+        let config = GroupConfig { failure_detection_time, ..GroupConfig::default() }.text();
+        let binary = Some(site.daemon.clone());
+        let options = DaemonOptions { config, binary, ..DaemonOptions::default() };
+        let daemon = Daemon::launch(&lan.server, options)?;
+        site.interrupt.remove_at_end(daemon.directory());
+        daemon.wait_ready()?;
+        let events = Events::watch(&daemon.socket())?;
+        let echo = Echo::start(&lan.server, PORT)?;
+        let stage = Stage { _echo: echo, daemon, events, lan };
+        stage.wait_home(PATIENCE)?;
+        stage.wait_answers()?;
+        Ok(stage)
+    }
+
+    /// Waits until all NICs work, says the daemon, and the kernel has both data addresses at home.
+    pub(crate) fn wait_home(&self, deadline: Duration) -> Result<(), Error> {
+        self.daemon.wait_status(deadline, "all NICs work", all_well)?;
+        self.wait_holders(deadline)
+    }
+
+    fn wait_holders(&self, deadline: Duration) -> Result<(), Error> {
+        let home = || [DATA4, DATA6].iter().all(|data| self.lan.server.holders(data) == [HOME]);
+        poll_until(deadline, || home().then_some(())).ok_or_else(|| {
+            let why = format!("not within {deadline:?}; the log of mpathd:\n{}", self.daemon.log_text());
+            Error::new(format!("wait for {DATA4} and {DATA6} on {HOME}"), why)
+        })
+    }
+
+    /// Waits until every probed family of every NIC has had an answer, by the statistics that SIGUSR1 logs: what
+    /// never answered is no evidence of a failure.
+    fn wait_answers(&self) -> Result<(), Error> {
+        let status = self.daemon.status()?;
+        let families: usize =
+            status.groups.iter().flat_map(|g| &g.interfaces).map(|i| i.instances.len()).sum();
+        let answered = || {
+            let before = self.daemon.log().len();
+            self.daemon.signal(Signal::SIGUSR1).ok()?;
+            let acks = || {
+                let lines = self.daemon.log().into_iter().skip(before);
+                let acks: Vec<u64> = lines.filter_map(|line| acks_in(&line.text)).collect();
+                (acks.len() >= families).then_some(acks)
+            };
+            let acks = poll_until(PATIENCE, acks)?;
+            (families > 0 && acks.iter().all(|n| *n > 0)).then_some(())
+        };
+        poll_until(PATIENCE, answered).ok_or_else(|| {
+            let why = format!("not within {PATIENCE:?}; the log of mpathd:\n{}", self.daemon.log_text());
+            Error::new("wait for answers to the probes of every NIC", why)
+        })
+    }
+
+    /// Starts the streams of the client on the link, and waits until answers come.
+    pub(crate) fn traffic(&self, rate: u32) -> Result<Traffic, Error> {
+        let start = |data: &str| {
+            let address = data.parse().expect("the data addresses are addresses");
+            UdpStream::start(&self.lan.near, SocketAddr::new(address, PORT), rate)
+        };
+        let traffic = Traffic([start(DATA4)?, start(DATA6)?]);
+        traffic.wait_answers(PATIENCE)?;
+        Ok(traffic)
+    }
+
+    /// What the daemon logged from `begin` on, each line with its distance from `fault` in ms: whoever wants to know
+    /// why a limit was missed begins here.
+    pub(crate) fn log_around(&self, begin: Instant, fault: Instant) -> String {
+        let lines = self.daemon.log().into_iter().filter(|line| line.at >= begin);
+        lines.map(|LogLine { at, text }| format!("  {:+10.3} ms  {text}\n", distance(at, fault))).collect()
+    }
+}
+
+/// Signed milliseconds from `zero` to `at`.
+pub(crate) fn distance(at: Instant, zero: Instant) -> f64 {
+    ms(at.saturating_duration_since(zero)) - ms(zero.saturating_duration_since(at))
+}
+
+/// Number of answers in a line of the probe statistics.
+fn acks_in(line: &str) -> Option<u64> {
+    line.split_once("Number of probe acks received ")?.1.trim().parse().ok()
+}
+
+/// Every NIC is watched by probes and works.
+fn all_well(status: &Status) -> bool {
+    let groups = &status.groups;
+    let watched = groups.iter().flat_map(|g| &g.interfaces).all(|i| i.probe == ProbeState::Ok);
+    !groups.is_empty() && watched && groups.iter().all(|g| g.state == GroupState::Ok)
+}
+
+/// The streams of the client on the link, one for each family.
+pub(crate) struct Traffic([UdpStream; 2]);
+
+impl Traffic {
+    /// Waits until both streams have answers that arrive from now on.
+    pub(crate) fn wait_answers(&self, deadline: Duration) -> Result<(), Error> {
+        let now = Instant::now();
+        let alive = || self.0.iter().all(|stream| stream.alive_since(now)).then_some(());
+        poll_until(deadline, alive).ok_or_else(|| {
+            Error::new("wait for answers to the UDP streams", format!("none within {deadline:?}"))
+        })
+    }
+
+    /// What both streams saw between two times; waits for what is under way.
+    pub(crate) fn window(&self, from: Instant, to: Instant) -> [Report; 2] {
+        std::thread::sleep(UNDER_WAY);
+        self.0.each_ref().map(|stream| stream.window(from, to))
+    }
+
+    /// What both streams see in a window of this length, from now on and with nothing failing.
+    pub(crate) fn floor(&self, length: Duration) -> [Report; 2] {
+        let from = Instant::now();
+        std::thread::sleep(length);
+        self.window(from, from + length)
+    }
+
+    /// What both streams saw around a fault: a window as long as that of the floor, longer only if the streams are
+    /// not back by then.
+    pub(crate) fn around(&self, fault: Instant, length: Duration) -> Result<[Report; 2], Error> {
+        let end = fault - LEAD + length;
+        std::thread::sleep(end.saturating_duration_since(Instant::now()));
+        let asked = Instant::now();
+        self.wait_answers(PATIENCE)?;
+        // The first answer after the window has come: if it came late, so was the end of the outage.
+        let late = asked.elapsed() > LEAD;
+        Ok(self.window(fault - LEAD, if late { Instant::now() } else { end }))
+    }
+}
