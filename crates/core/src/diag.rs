@@ -1,7 +1,7 @@
 //! Every message the operator can see, in one place: the texts of in.mpathd(1M) word for word with the
 //! values filled in (mpathd-behaviour.md 8, column 5.9, where that is empty L05), their level and event.
 
-use mpath_model::addr::Family;
+use mpath_model::addr::{Family, Mac};
 use mpath_model::event::{Event, EventKind, Level};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -154,6 +154,43 @@ pub fn duplicate_test_address(about: About<'_>, address: IpAddr) -> Message {
     let text =
         format!("IFF_NOFAILOVER address {address} is not unique and failure detection is not possible");
     message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// 1, mended.
+pub fn unique_test_address(about: About<'_>, address: IpAddr) -> Message {
+    let text = format!("Test address {address} is unique; enabling probe-based failure detection");
+    message(Level::Notice, text, Some(EventKind::Config), about)
+}
+
+/// 2: not homogeneous.
+pub fn not_plumbed(about: About<'_>, group: &str, family: Family) -> Message {
+    let text = format!(
+        "NIC {} of group {group} is not plumbed for {} and may affect failover capability",
+        about.name(),
+        family.version()
+    );
+    message(Level::Warning, text, Some(EventKind::Alarm), about)
+}
+
+/// 3: homogeneous again.
+pub fn consistent(about: About<'_>, group: &str) -> Message {
+    let text = format!(
+        "NIC {} is now consistent with group {group} and failover capability is restored",
+        about.name()
+    );
+    message(Level::Notice, text, Some(EventKind::Config), about)
+}
+
+/// Two members with one link-layer address: a switch sees them as one that moves about.
+pub fn same_mac(about: About<'_>, other: &str, mac: Mac) -> Message {
+    let text = format!("NIC {} has the same hardware address as {other}{}", about.name(), about.suffix());
+    message(Level::Err, text, Some(EventKind::Alarm), about).with("address", mac)
+}
+
+/// The same, mended.
+pub fn own_mac(about: About<'_>) -> Message {
+    let text = format!("NIC {} now has a unique hardware address{}", about.name(), about.suffix());
+    message(Level::Notice, text, Some(EventKind::Config), about)
 }
 
 /// 4: missing test address.

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 mod carry;
+mod checks;
 mod commands;
 mod configure;
 mod judging;
@@ -72,6 +73,9 @@ pub struct Engine {
     persisted: Persistent,
     listen: Listen,
     scan_at: Time,
+    complaints: checks::Complaints,
+    /// A full scan has just been made.
+    scanned: bool,
     /// A dump has been asked for.
     scanning: bool,
     now: Time,
@@ -104,6 +108,8 @@ impl Engine {
             persisted: Persistent::default(),
             listen: Listen::default(),
             scan_at: Time::default(),
+            complaints: checks::Complaints::new(),
+            scanned: false,
             scanning: false,
             now: Time::default(),
             flush: Vec::new(),
@@ -189,6 +195,7 @@ impl Engine {
         self.sync_sources(now, out);
         self.sync_links(now, out);
         self.sync_targets(now);
+        self.check(out);
         self.keep(now, out);
         let moved = self.place();
         self.carry(now, moved, out);

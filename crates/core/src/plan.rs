@@ -151,7 +151,7 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
         let Some(host) = group.nics[a.host].index else {
             continue;
         };
-        if !inv.addresses.get(&(host, a.addr)).is_some_and(|t| !t.has(ifa::DADFAILED)) {
+        if inv.addresses.get(&(host, a.addr)).is_none_or(|t| t.has(ifa::DADFAILED)) {
             continue;
         }
         for nic in interfaces(group).filter(|i| *i != host) {

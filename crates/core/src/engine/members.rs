@@ -15,6 +15,7 @@ impl Engine {
         self.forgive_absence(!asked);
         self.dirty = true;
         self.refresh_targets = true;
+        self.scanned = self.started;
         if !self.started {
             self.started = true;
             self.scan_at = now + SCAN_INTERVAL;

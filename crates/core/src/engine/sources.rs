@@ -51,7 +51,8 @@ impl Engine {
                 TestAddress::Address(a) => there(&a.address),
                 TestAddress::LinkLocal => self.inventory.link_local(index),
             };
-            wanted.extend(found.map(|a| (Family::of(&a), Source::Echo(a), true)));
+            let unique = found.filter(|a| !self.elsewhere(g, n, a));
+            wanted.extend(unique.map(|a| (Family::of(&a), Source::Echo(a), true)));
         }
         if nic.settings.test_addresses.is_empty() && mode == ProbeMode::Auto {
             if self.uses_inet(g) {
@@ -114,13 +115,6 @@ impl Engine {
         }
         let since = *nic.test_address_missing.get_or_insert(now);
         if now - since >= TESTADDR_CONF_TIME && !std::mem::replace(&mut nic.test_address_told, true) {
-            let taken = nic.settings.test_addresses.iter().find_map(|t| match t {
-                TestAddress::Address(a) if self.inventory.is_own(&a.address) => Some(a.address),
-                _ => None,
-            });
-            if let Some(address) = taken {
-                self.tell(out, diag::duplicate_test_address(self.about(g, n), address));
-            }
             self.tell(out, diag::no_test_address(self.about(g, n)));
         }
     }
