@@ -241,6 +241,13 @@ pub fn send_failed(about: About<'_>, family: Family, errno: i32) -> Message {
     message(Level::Err, text, None, about)
 }
 
+/// The kernel and the engine do not come to terms.
+pub fn overheated() -> Message {
+    let text =
+        "something undoes every change as fast as it is made: waiting for the rest of the second".to_string();
+    message(Level::Err, text, Some(EventKind::Alarm), About { nic: None, group: None })
+}
+
 /// A NIC was taken offline.
 pub fn offline(about: About<'_>) -> Message {
     let text = format!("NIC {} taken offline{}", about.name(), about.suffix());

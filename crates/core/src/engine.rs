@@ -73,6 +73,8 @@ pub struct Engine {
     persisted: Persistent,
     listen: Listen,
     scan_at: Time,
+    /// Start of the present second and batches submitted in it.
+    heat: (Time, u32),
     complaints: checks::Complaints,
     /// A full scan has just been made.
     scanned: bool,
@@ -108,6 +110,7 @@ impl Engine {
             persisted: Persistent::default(),
             listen: Listen::default(),
             scan_at: Time::default(),
+            heat: (Time::default(), 0),
             complaints: checks::Complaints::new(),
             scanned: false,
             scanning: false,
@@ -160,6 +163,7 @@ impl Engine {
             self.announcer.next(),
             self.waiting.iter().map(|w| w.until).min(),
             self.keeping_deadline(),
+            self.cooled(),
         ];
         first.into_iter().flatten().min()
     }

@@ -29,6 +29,8 @@ pub struct Group {
     pub moves: Vec<Move>,
     /// First NIC that came back after a group failure, until it has been reported.
     pub first_back: Option<NicId>,
+    /// Members of a retiring group that belong to no other group now.
+    pub leaving: Vec<NicId>,
     /// Holds what has left the configuration until it is as it was found; then it is dropped.
     pub retiring: bool,
     /// Addresses that mpathd installed and that have left the configuration.
@@ -129,6 +131,7 @@ impl Group {
             routes: Vec::new(),
             moves: Vec::new(),
             first_back: None,
+            leaving: Vec::new(),
             retiring: false,
             condemned: Vec::new(),
             former: Vec::new(),

@@ -117,11 +117,6 @@ impl Lan {
         self.nics.len()
     }
 
-    /// Present name of NIC `n`.
-    pub fn nic_name(&self, n: usize) -> &str {
-        &self.nics[n].name
-    }
-
     /// Link-layer address of NIC `n`.
     pub fn nic_mac(&self, n: usize) -> Mac {
         self.nics[n].mac

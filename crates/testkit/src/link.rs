@@ -58,11 +58,6 @@ impl Host {
         self.set_admin(self.index_of(name)?, true)
     }
 
-    /// Administratively down.
-    pub fn set_down(&self, name: &str) -> Result<(), Error> {
-        self.set_admin(self.index_of(name)?, false)
-    }
-
     /// Administratively up or down, by index.
     pub fn set_admin(&self, index: IfIndex, up: bool) -> Result<(), Error> {
         create::set_admin_state(&mut self.netlink(), index, up).context(|| {

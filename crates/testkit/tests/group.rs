@@ -10,6 +10,7 @@ mod world;
 use mpath_model::status::{GroupState, InterfaceState, TargetMode};
 use mpath_testkit::lan::{DATA4, DATA6};
 use mpath_testkit::{GroupConfig, poll_until, wait_until, with_daemon};
+use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use world::{SOON, World};
 
@@ -285,5 +286,43 @@ fn a_late_carrier_event_is_not_waited_for() {
         std::thread::sleep(Duration::from_millis(100));
         world.lan.plug(0).unwrap();
         world.expect_on("eth0");
+    });
+}
+
+/// What a member needs from its sysctls is put back when it leaves, with the addresses that were put on it.
+#[test]
+fn a_nic_leaves_the_group_by_reload() {
+    with_daemon("a_nic_leaves_the_group_by_reload", || {
+        const CONF: &str = "net/ipv4/conf/eth0/arp_ignore";
+        let world = World::start(GroupConfig { nics: 3, ..GroupConfig::default() });
+        assert_eq!(world.lan.server.read_sysctl(CONF).unwrap(), "1");
+        let rest = GroupConfig { nics: 3, data: vec![], ..GroupConfig::default() }.text();
+        let rest = rest.replacen("[[group.interface]]\nname = \"eth0\"\ntest_addresses", "[[gone]]\nx", 1);
+        let (head, tail) = rest.split_once("[[gone]]").unwrap();
+        let tail = &tail[tail.find("[[group.interface]]").unwrap()..];
+        let data = "\n[[group.address]]\naddress = \"192.0.2.10/24\"\n\n[[group.address]]\naddress = \"2001:db8:1::10/64\"\n";
+        world.daemon.set_config(&format!("{head}{tail}{data}")).unwrap();
+        world.daemon.signal(Signal::SIGHUP).unwrap();
+        world.expect_on("eth1");
+        wait_until(SOON, "eth0 is as it was found", || {
+            let data =
+                [DATA4, DATA6].iter().any(|d| world.lan.server.holders(d).contains(&"eth0".to_string()));
+            !data && world.lan.server.read_sysctl(CONF).unwrap() == "0"
+        });
+        assert_eq!(world.lan.server.read_sysctl("net/ipv4/conf/eth1/arp_ignore").unwrap(), "1");
+        world.assert_tcp_survived();
+    });
+}
+
+/// A file with errors is refused and changes nothing.
+#[test]
+fn a_bad_file_is_refused_by_reload() {
+    with_daemon("a_bad_file_is_refused_by_reload", || {
+        let world = World::start(GroupConfig::default());
+        world.daemon.set_config("[[group]]\nnmae = \"x\"\n").unwrap();
+        world.daemon.signal(Signal::SIGHUP).unwrap();
+        world.daemon.wait_log(SOON, "configuration refused").unwrap();
+        world.lan.cut(0).unwrap();
+        world.expect_on("eth1");
     });
 }

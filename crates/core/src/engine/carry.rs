@@ -18,6 +18,10 @@ pub(super) type Batches = BTreeMap<BatchId, (Vec<KernelOp>, Time)>;
 
 /// A batch that nobody reports on for this long is taken for lost.
 pub const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Batches that change something, at most, in each [`HEAT_WINDOW`].
+const MAX_BATCHES: u32 = 200;
+/// See [`MAX_BATCHES`].
+const HEAT_WINDOW: Duration = Duration::from_secs(1);
 /// A request that succeeded is not repeated within this time: its event may be on the way, or lost.
 const SUCCESS_HOLD: Duration = Duration::from_millis(300);
 /// First pause after a refusal; it doubles up to [`SCAN_INTERVAL`].
@@ -47,7 +51,7 @@ impl Engine {
         let indices = emptied.iter().filter_map(|(g, n)| self.groups[*g].nics[*n].index);
         let indices: Vec<IfIndex> = indices.collect();
         self.flush.extend(indices);
-        if !self.batches.is_empty() {
+        if !self.batches.is_empty() || self.overheated(now, out) {
             return;
         }
         let mut ops = self.sysctl_ops();
@@ -75,6 +79,26 @@ impl Engine {
         if !ops.is_empty() {
             self.submit(now, ops, out);
         }
+    }
+
+    /// More than [`MAX_BATCHES`] in a second mean that something undoes what is done, as fast as it is done: the rest of the
+    /// second is waited out, so that neither the kernel nor this host is busy with nothing else.
+    fn overheated(&mut self, now: Time, out: &mut Vec<Action>) -> bool {
+        let (since, count) = self.heat;
+        if now - since >= HEAT_WINDOW {
+            self.heat = (now, 0);
+            return false;
+        }
+        if count == MAX_BATCHES {
+            self.heat.1 += 1;
+            self.tell(out, diag::overheated());
+        }
+        count >= MAX_BATCHES
+    }
+
+    /// When planning goes on, if it is suspended.
+    pub(super) fn cooled(&self) -> Option<Time> {
+        (self.heat.1 > MAX_BATCHES).then_some(self.heat.0 + HEAT_WINDOW)
     }
 
     fn plan_group(&mut self, now: Time, g: GroupId) -> Plan {
@@ -165,6 +189,7 @@ impl Engine {
         // Announcements and neighbours change nothing in the picture: nothing has to wait for them.
         if !ops.iter().all(|op| matches!(op, KernelOp::Announce { .. } | KernelOp::DelNeighbour { .. })) {
             self.batches.insert(batch, (ops.clone(), now));
+            self.heat.1 += 1;
         }
         out.push(Action::Kernel { batch, ops });
     }
@@ -242,6 +267,7 @@ impl Engine {
 
     /// Gives up on batches and waiting operators whose time has run out, and forgets old refusals.
     pub(super) fn expire(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.dirty |= self.cooled().is_some_and(|t| t <= now);
         let before = self.batches.len();
         self.batches.retain(|_, (_, since)| now - *since < BATCH_TIMEOUT);
         if self.batches.len() != before {

@@ -91,6 +91,9 @@ fn build(settings: &settings::Group, old: &[Group]) -> Group {
     }
     if let Some(before) = before {
         keep_adopted(&mut group, before);
+        // Nothing that the group keeps may stay on a NIC that has left it.
+        let left = before.nics.iter().filter(|n| group.nic_named(n.name()).is_none());
+        group.former = before.former.iter().copied().chain(left.filter_map(|n| n.index)).collect();
     }
     group
 }
@@ -138,7 +141,8 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
             rest.condemned.extend(nic.installed.iter().copied());
         }
     }
-    let leaving = rest.nics.iter().any(|n| !kept(n.name()));
+    rest.leaving = (0..rest.nics.len()).filter(|n| !kept(rest.nics[*n].name())).collect();
+    let leaving = !rest.leaving.is_empty();
     (leaving || !rest.addresses.is_empty() || !rest.routes.is_empty() || !rest.condemned.is_empty())
         .then_some(rest)
 }

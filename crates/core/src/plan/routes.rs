@@ -108,7 +108,15 @@ fn surplus(
     plan: &mut Plan,
     hold: Hold<'_>,
 ) {
-    let member = |r: &Route| r.hops.iter().any(|h| super::interfaces(group).any(|i| i == h.index));
+    // What is left of a retiring group answers only for the NICs that nobody else has taken over.
+    let answers = |i: IfIndex| {
+        if group.retiring {
+            group.leaving.iter().any(|n| group.nics[*n].index == Some(i))
+        } else {
+            super::interfaces(group).any(|own| own == i)
+        }
+    };
+    let member = |r: &Route| r.hops.iter().any(|h| answers(h.index));
     let awaited = |r: &Route| adds.iter().any(|a| a.dst == r.dst && a.table == r.table);
     for r in inv.routes().filter(|r| member(r) && !awaited(r)) {
         let ours = r.protocol == PROTO_MPATHD && !wanted.iter().any(|w| same(w, r));

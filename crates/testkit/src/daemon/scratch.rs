@@ -23,7 +23,7 @@ impl Scratch {
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
-            .context(|| format!("make directory {}", path.display()))?;
+            .context(|| format!("make directory {} (TMPDIR chooses another place)", path.display()))?;
         Ok(Scratch(path))
     }
 
