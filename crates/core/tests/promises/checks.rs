@@ -1,0 +1,205 @@
+//! Checks of what the host looks like (mpathd-behaviour.md 5): cases 48 to 50.
+
+use crate::common::*;
+use mpath_model::kernel::{KernelOp, Sysctl};
+use mpath_model::settings::{ProbeMode, TestAddress};
+use mpath_model::status::{InterfaceState, ProbeState};
+
+const DUPLICATE: &str =
+    "IFF_NOFAILOVER address 192.0.2.11 is not unique and failure detection is not possible";
+const FAILED0: &str = "NIC failure detected on eth0 of group g";
+const QUIET: [&str; 0] = [];
+
+fn with_other(address: &str, index: u32, name: &str) -> Lab {
+    let spec = Spec::default();
+    let mut kernel = spec.kernel();
+    if !kernel.links.contains_key(&index) {
+        kernel.add_link(index, name);
+    }
+    kernel.put(index, address);
+    Lab::start(1, spec.settings(), kernel, spec.net(), None)
+}
+
+// case 48
+#[test]
+fn a_test_address_that_an_untracked_nic_has_too_is_not_used() {
+    let mut lab = with_other("192.0.2.11/24", 9, "eth7");
+    lab.run(secs(60));
+    assert_eq!(lab.count(DUPLICATE), 1);
+    assert_eq!(lab.nic("eth0").probe, ProbeState::Disabled);
+    assert_eq!(lab.where_is("192.0.2.11"), [9], "never installed twice");
+    assert_eq!(lab.state("eth0"), InterfaceState::Ok);
+}
+
+// case 48
+#[test]
+fn a_duplicate_that_appears_later_disables_probing_and_is_told_once() {
+    let mut lab = Spec::default().lab();
+    lab.kernel.add_link(9, "eth7");
+    lab.kernel.put(9, "192.0.2.11/24");
+    lab.deliver();
+    lab.run(secs(100));
+    assert_eq!(lab.count(DUPLICATE), 1);
+    assert_eq!(lab.nic("eth0").probe, ProbeState::Disabled);
+    lab.kernel.drop_address(9, &"192.0.2.11/24".parse().unwrap());
+    lab.deliver();
+    lab.run(secs(30));
+    assert_eq!(lab.nic("eth0").probe, ProbeState::Ok);
+    assert_eq!(lab.count("Test address 192.0.2.11 is unique; enabling probe-based failure detection"), 1);
+    assert_eq!(lab.count(DUPLICATE), 1);
+}
+
+// case 48
+#[test]
+fn a_duplicate_on_a_nic_that_is_down_counts_too() {
+    let mut lab = with_other("192.0.2.11/24", 9, "eth7");
+    lab.kernel.admin(9, false);
+    lab.deliver();
+    lab.run(secs(60));
+    assert_eq!(lab.count(DUPLICATE), 1);
+}
+
+// case 48
+#[test]
+fn a_duplicate_is_told_without_waiting_for_the_grace_of_a_missing_address() {
+    let mut lab = with_other("192.0.2.11/24", 9, "eth7");
+    lab.run(secs(1));
+    assert_eq!(lab.count(DUPLICATE), 1);
+}
+
+// case 48, and the DIAGNOSTICS of the manual page: each NIC needs its own MAC, since link-local addresses derive from it
+#[test]
+fn equal_link_local_test_addresses_of_two_nics_are_duplicates() {
+    let spec = Spec { four: false, ..Spec::default() };
+    let mut settings = spec.settings();
+    let mut kernel = spec.kernel();
+    for (n, i) in settings.groups[0].interfaces.iter_mut().enumerate() {
+        i.test_addresses = vec![TestAddress::LinkLocal];
+        kernel.put(ETH0 + n as u32, "fe80::42/64");
+    }
+    let mut lab = Lab::start(1, settings, kernel, Spec { six: true, ..spec }.net(), None);
+    lab.run(secs(60));
+    let text = "IFF_NOFAILOVER address fe80::42 is not unique and failure detection is not possible";
+    assert!(lab.count(text) >= 1, "{}", lab.story());
+}
+
+// case 49
+#[test]
+fn equal_macs_are_told_and_a_changed_mac_cures() {
+    let mut lab = Spec::default().lab();
+    lab.kernel.change_link(ETH1, |l| l.mac = Some(mac(ETH0)));
+    lab.deliver();
+    lab.run(secs(30));
+    assert_eq!(lab.said(), ["NIC eth1 has the same hardware address as eth0 of group g"]);
+    lab.mark();
+    lab.kernel.change_link(ETH1, |l| l.mac = Some(mac(77)));
+    lab.deliver();
+    lab.run(secs(30));
+    assert_eq!(lab.state("eth1"), InterfaceState::Ok);
+    assert_eq!(lab.count("NIC eth1 now has a unique hardware address of group g"), 1);
+}
+
+// case 49
+#[test]
+fn a_member_without_ipv6_is_told_once_and_cured_and_offline_ones_are_exempt() {
+    let spec =
+        Spec { data: vec![("192.0.2.10/24", 0), ("2001:db8::10/64", 0)], six: false, ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.put(ETH0, "fe80::11/64");
+    kernel.sysctls.insert(("eth1".into(), Sysctl::DisableIpv6), 1);
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(100));
+    let text = "NIC eth1 of group g is not plumbed for IPv6 and may affect failover capability";
+    assert_eq!(lab.count(text), 1);
+    lab.ask(mpath_core::input::Command::Offline("eth1".into()));
+    lab.run(secs(30));
+    let cured = "NIC eth1 is now consistent with group g and failover capability is restored";
+    assert_eq!(lab.count(cured), 1, "not OFFLINE NICs");
+}
+
+// case 49
+#[test]
+fn a_member_without_ipv4_is_told() {
+    let spec = Spec { six: true, ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups[0].interfaces[1].test_addresses.remove(0);
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(60));
+    assert_eq!(
+        lab.said(),
+        ["NIC eth1 of group g is not plumbed for IPv4 and may affect failover capability"]
+    );
+}
+
+// case 50
+#[test]
+fn a_missing_test_address_has_a_grace_of_20_s_and_is_told_once() {
+    let spec = Spec::default();
+    let mut kernel = spec.kernel();
+    kernel
+        .refuse
+        .push((|op| matches!(op, KernelOp::AddAddress(a) if a.addr.address == ip("192.0.2.12")), 13));
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    let missing = "Failures cannot be detected on eth1 as no IFF_NOFAILOVER address is available";
+    lab.run(secs(19));
+    assert_eq!(lab.count(missing), 0);
+    lab.run(secs(22));
+    assert_eq!(lab.count(missing), 1);
+    lab.run(secs(200));
+    assert_eq!(lab.count(missing), 1);
+    assert_eq!(lab.nic("eth1").probe, ProbeState::Disabled);
+    lab.kernel.refuse.clear();
+    lab.run(secs(60));
+    assert_eq!(lab.nic("eth1").probe, ProbeState::Ok);
+    let back = "Test address now configured on interface eth1; enabling probe-based failure detection on it";
+    assert_eq!(lab.count(back), 1);
+}
+
+// case 50
+#[test]
+fn a_nic_without_test_address_where_they_are_demanded_is_told() {
+    let spec = Spec { probe: ProbeMode::TestAddress, ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups[0].interfaces[1].test_addresses.clear();
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(60));
+    assert_eq!(lab.count("Failures cannot be detected on eth1 as no IFF_NOFAILOVER address is available"), 1);
+}
+
+// case 50
+#[test]
+fn a_test_address_removed_from_a_failed_nic_leaves_the_decision_to_the_link() {
+    let mut lab = Spec::default().lab();
+    lab.silence(ETH0);
+    lab.until_said(secs(1), FAILED0);
+    lab.kernel
+        .refuse
+        .push((|op| matches!(op, KernelOp::AddAddress(a) if a.addr.address == ip("192.0.2.11")), 13));
+    let test = lab.kernel.on(ETH0).find(|a| a.addr.address == ip("192.0.2.11")).unwrap().addr;
+    lab.kernel.drop_address(ETH0, &test);
+    lab.deliver();
+    lab.until_said(secs(60), "NIC repair detected on eth0 of group g");
+}
+
+#[test]
+#[ignore = "engine: members that are not on one link are not recognised"]
+fn members_that_are_not_on_one_link_are_no_destination_while_another_exists() {
+    // Frames from eth0 reach eth2 and not eth1, which is on another switch, where a router of the same address lives.
+    let mut lab = Spec { nics: 3, ..Spec::default() }.lab();
+    let sender = std::net::Ipv4Addr::new(192, 0, 2, 10);
+    for _ in 0..100 {
+        let what = mpath_model::kernel::Packet::Arp {
+            reply: false,
+            sender_mac: mac(ETH0),
+            sender,
+            target_mac: Default::default(),
+            target: sender,
+        };
+        lab.hear(ETH2, what);
+        lab.run(secs(1));
+    }
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(2));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH2]);
+    assert_ne!(lab.said(), QUIET);
+}

@@ -1,0 +1,232 @@
+//! The daemon dies and starts again in every state (mpathd-behaviour.md 6.6): case 57.
+
+use crate::common::*;
+use mpath_core::input::Command;
+use mpath_model::kernel::KernelOp;
+use mpath_model::status::InterfaceState;
+use std::time::Duration;
+
+const REPAIRED0: &str = "NIC repair detected on eth0 of group g";
+
+fn healthy(lab: &mut Lab) {
+    lab.net.silent.clear();
+    lab.kernel.refuse.clear();
+    lab.run(secs(60));
+    if lab.state("eth0") != InterfaceState::Ok {
+        println!(
+            "{}\n{:?}\n{:?}\n{:?}",
+            lab.story(),
+            lab.nic("eth0"),
+            lab.kernel.routes,
+            &lab.ops[lab.ops.len() - 5..]
+        );
+    }
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0], "{}", lab.story());
+    assert_eq!(lab.where_is("192.0.2.20"), [ETH1]);
+    assert_eq!((lab.state("eth0"), lab.state("eth1")), (InterfaceState::Ok, InterfaceState::Ok));
+}
+
+fn lab() -> Lab {
+    Spec { data: vec![("192.0.2.10/24", 0), ("192.0.2.20/24", 1)], ..Spec::default() }.lab()
+}
+
+// case 57
+#[test]
+fn a_restart_while_all_is_well_changes_nothing() {
+    let mut lab = lab().restart(secs(1));
+    lab.run(secs(60));
+    let changes = |op: &&(mpath_model::Time, KernelOp)| !matches!(op.1, KernelOp::Announce { .. });
+    assert_eq!(lab.ops.iter().filter(changes).count(), 0, "{:?}", lab.ops);
+    assert_eq!(lab.said(), [] as [&str; 0]);
+    healthy(&mut lab);
+}
+
+// case 57
+#[test]
+fn a_failed_nic_stays_failed_until_it_has_proved_itself() {
+    let mut lab = lab();
+    lab.silence(ETH0);
+    lab.run(secs(3));
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(100));
+    assert_eq!(lab.state("eth0"), InterfaceState::Failed);
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    assert_eq!(lab.said(), [] as [&str; 0], "no failure is told twice");
+    lab.heal(ETH0);
+    lab.until_said(secs(2), REPAIRED0);
+    healthy(&mut lab);
+}
+
+// case 57
+#[test]
+fn a_nic_repaired_while_nobody_ran_needs_ten_answers() {
+    let mut lab = lab();
+    lab.silence(ETH0);
+    lab.run(secs(3));
+    lab.heal(ETH0);
+    let mut lab = lab.restart(secs(1));
+    let begin = lab.now;
+    lab.until(secs(3), REPAIRED0, |l| l.count(REPAIRED0) == 1);
+    assert!(lab.now - begin > ms(1200));
+    healthy(&mut lab);
+}
+
+// case 57
+#[test]
+fn a_link_only_nic_that_had_failed_is_repaired_by_its_link() {
+    let spec = Spec { probe: mpath_model::settings::ProbeMode::Link, four: false, ..Spec::default() };
+    let mut lab = spec.lab();
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    lab.kernel.change_link(ETH0, |l| l.running = true);
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(5));
+    assert_eq!(lab.state("eth0"), InterfaceState::Ok);
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
+}
+
+// case 57
+#[test]
+fn a_nic_that_failed_while_nobody_ran_is_found() {
+    let mut lab = lab();
+    lab.kernel.change_link(ETH0, |l| l.running = false);
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(2));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    lab.carrier(&[ETH0], true);
+    healthy(&mut lab);
+}
+
+// case 57
+#[test]
+fn a_crash_in_every_step_of_a_failover_and_a_failback_loses_nothing() {
+    for up in [false, true] {
+        for step in 0..40 {
+            let mut lab = lab();
+            lab.carrier(&[ETH0], false);
+            if up {
+                lab.run(secs(2));
+                lab.carrier(&[ETH0], true);
+                lab.until(secs(3), REPAIRED0, |l| l.count(REPAIRED0) == 1);
+            }
+            for _ in 0..step {
+                lab.step(lab.now + ms(5));
+            }
+            let mut lab = lab.restart(ms(300));
+            lab.run(secs(3));
+            assert!(!lab.where_is("192.0.2.10").is_empty(), "step {step}");
+            lab.kernel.change_link(ETH0, |l| l.running = true);
+            lab.deliver();
+            healthy(&mut lab);
+        }
+    }
+}
+
+// case 57
+#[test]
+fn a_crash_before_what_was_kept_reached_the_disk_loses_nothing() {
+    let mut lab = lab();
+    let before = lab.persist.clone();
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    lab.persist = before;
+    let mut lab = lab.restart(secs(1));
+    lab.carrier(&[ETH0], true);
+    healthy(&mut lab);
+}
+
+// case 57
+#[test]
+#[ignore = "engine: without a journal the default route that mpathd had moved is deleted"]
+fn without_any_memory_installed_routes_are_kept() {
+    // The state directory is gone, or of a newer format and moved aside.
+    let mut lab = lab();
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    lab.persist = None;
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(30));
+    assert!(
+        lab.kernel.routes.iter().any(|r| r.is_default() && r.uses(ETH1)),
+        "the default route that was moved"
+    );
+    lab.carrier(&[ETH0], true);
+    healthy(&mut lab);
+}
+
+// case 57
+#[test]
+fn a_failed_group_stays_failed_over_a_restart_and_comes_back() {
+    let mut lab = lab();
+    lab.net.host("192.0.2.1").alive = false;
+    lab.run(secs(5));
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(100));
+    assert_eq!(lab.group().state, mpath_model::status::GroupState::Failed);
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
+    lab.net.host("192.0.2.1").alive = true;
+    healthy(&mut lab);
+}
+
+// case 57
+#[test]
+fn adopted_addresses_and_routes_find_their_way_home_over_a_restart() {
+    let mut lab = lab();
+    lab.kernel.put(ETH0, "192.0.2.50/24");
+    lab.deliver();
+    lab.run(secs(1));
+    let found = lab.kernel.routes.iter().find(|r| r.is_default()).unwrap().clone();
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    let mut lab = lab.restart(secs(1));
+    lab.carrier(&[ETH0], true);
+    healthy(&mut lab);
+    assert_eq!(lab.where_is("192.0.2.50"), [ETH0]);
+    let back: Vec<_> = lab.kernel.routes.iter().filter(|r| r.is_default()).collect();
+    assert_eq!(back, [&found], "exactly as it was");
+}
+
+// case 57
+#[test]
+fn a_restart_with_a_nic_offline_or_absent() {
+    let mut lab = lab();
+    lab.ask(Command::Offline("eth1".into()));
+    lab.run(secs(1));
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(5));
+    lab.ask(Command::Online("eth1".into()));
+    healthy(&mut lab);
+    lab.kernel.remove_link(ETH0);
+    lab.deliver();
+    lab.run(secs(2));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(5));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    lab.kernel.add_link(ETH0, "eth0");
+    lab.deliver();
+    healthy(&mut lab);
+}
+
+// case 4, as far as the engine sees it
+#[test]
+fn a_storm_of_reloads_keeps_history_verdicts_and_moved_addresses() {
+    let mut lab = lab();
+    lab.silence(ETH0);
+    lab.run(secs(3));
+    lab.mark();
+    for _ in 0..500 {
+        lab.reload(|_| ());
+        lab.run(Duration::from_millis(7));
+    }
+    assert_eq!(lab.said(), [] as [&str; 0]);
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    assert!(lab.probes(ETH0).len() >= 20, "timers go on: {}", lab.probes(ETH0).len());
+    lab.heal(ETH0);
+    for _ in 0..300 {
+        lab.reload(|_| ());
+        lab.run(Duration::from_millis(7));
+    }
+    assert_eq!(lab.count(REPAIRED0), 1, "answers from before a reload count");
+    healthy(&mut lab);
+}
