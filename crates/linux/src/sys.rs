@@ -66,6 +66,17 @@ pub fn unshare_before_exec(command: &mut Command) {
     unsafe { command.pre_exec(enter) };
 }
 
+/// Starts `command` in a session of its own: no terminal, no process group of the caller (setsid(2)).
+pub fn new_session(command: &mut Command) {
+    let detach = || {
+        // SAFETY: setsid takes no arguments and touches no memory.
+        let result = unsafe { libc::setsid() };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: setsid is async-signal-safe and the closure allocates nothing.
+    unsafe { command.pre_exec(detach) };
+}
+
 /// Has the kernel kill `command` when the thread that started it ends.
 pub fn die_with_parent(command: &mut Command) {
     let arm = || {

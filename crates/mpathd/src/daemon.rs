@@ -9,6 +9,7 @@ mod sources;
 pub(crate) use sources::{CONTROL, Sources};
 
 use crate::control::{Access, Call, ConnId, Server};
+use crate::detach;
 use crate::journal::Journal;
 use crate::log::Logger;
 use crate::options::Options;
@@ -24,7 +25,7 @@ use mpath_linux::kernel::Kernel;
 use mpath_linux::probes::Probes;
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::kernel::{Heard, KernelEvent, Listen};
-use mpath_model::{IfIndex, Time};
+use mpath_model::{IfIndex, Settings, Time};
 use service::Service;
 use sources::Woken;
 use std::collections::{HashMap, VecDeque};
@@ -97,6 +98,7 @@ impl Daemon {
         self.drain_queue();
         self.logger.say(Level::Info, "mpathd is running", &[("version", env!("CARGO_PKG_VERSION"))]);
         self.service.ready();
+        detach::ready();
         loop {
             self.sources.wait(self.deadline())?;
             for woken in self.sources.woken() {
@@ -116,6 +118,12 @@ impl Daemon {
             self.time();
             self.service.alive(clock::now());
         }
+    }
+
+    /// Puts settings in force.
+    pub(crate) fn configure(&mut self, settings: Settings) {
+        self.carrier.set(settings.daemon.link_poll);
+        self.feed(Input::Configure(settings));
     }
 
     /// Writes out what is left of the log.
@@ -300,8 +308,7 @@ impl Daemon {
                 self.server.set_access(access);
                 loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
                 lines.into_iter().for_each(|l| self.logger.log(l));
-                self.carrier.set(loaded.settings.daemon.link_poll);
-                self.feed(Input::Configure(loaded.settings));
+                self.configure(loaded.settings);
                 self.announce_event(Event {
                     event: EventKind::Config,
                     interface: None,

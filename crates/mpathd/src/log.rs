@@ -10,12 +10,17 @@ use mpath_model::event::Level;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+/// Where syslogd listens.
+const SYSLOG: &str = "/dev/log";
+/// Facility daemon, shifted into place (syslog(3)).
+const FACILITY_DAEMON: u8 = 3 << 3;
 /// Lines that may wait.
 const QUEUE: usize = 1024;
 
@@ -25,6 +30,9 @@ pub(crate) enum Sink {
     Plain(Box<dyn Write + Send>),
     /// A stream that the journal reads.
     Journal(Box<dyn Write + Send>),
+    /// syslog(3), facility daemon; the text is the ident, `in.mpathd` or `mpathd`. Without a syslogd lines are lost until
+    /// there is one.
+    Syslog(UnixDatagram, String),
 }
 
 impl Sink {
@@ -32,6 +40,13 @@ impl Sink {
     pub(crate) fn stderr() -> Sink {
         let stream = Box::new(io::stderr());
         if stderr_is_journal() { Sink::Journal(stream) } else { Sink::Plain(stream) }
+    }
+
+    /// `/dev/log`, for a daemon without stderr. Nobody may listen there yet.
+    pub(crate) fn syslog(ident: &str) -> io::Result<Sink> {
+        let socket = UnixDatagram::unbound()?;
+        let _ = socket.connect(SYSLOG);
+        Ok(Sink::Syslog(socket, ident.to_owned()))
     }
 
     fn write(&mut self, clock: &WallClock, entry: &Entry) -> io::Result<()> {
@@ -46,6 +61,16 @@ impl Sink {
                 let text = format!("<{}>{}\n", priority(entry.line.level), body(&entry.line));
                 stream.write_all(text.as_bytes())?;
                 stream.flush()
+            }
+            Sink::Syslog(socket, ident) => {
+                let priority = FACILITY_DAEMON | priority(entry.line.level);
+                let text = format!("<{priority}>{ident}[{}]: {}", std::process::id(), body(&entry.line));
+                if socket.send(text.as_bytes()).is_ok() {
+                    return Ok(());
+                }
+                // syslogd was restarted: its socket is a new one.
+                socket.connect(SYSLOG)?;
+                socket.send(text.as_bytes()).map(drop)
             }
         }
     }

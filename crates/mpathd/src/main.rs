@@ -3,6 +3,7 @@
 
 mod control;
 mod daemon;
+mod detach;
 mod journal;
 mod lock;
 mod log;
@@ -21,6 +22,13 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    let background = options.daemonize || detach::called_in_mpathd();
+    if background && !options.check && detach::ident().is_none() {
+        return detach::launch().unwrap_or_else(|error| {
+            eprintln!("mpathd: cannot run in the background: {error}");
+            ExitCode::FAILURE
+        });
+    }
     match start::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Keeps the addresses of this host reachable when a NIC, its cable, its switch port or the path behind it fails.
 ///
-/// Runs in the foreground and logs to stderr. Without a configuration it is idle and harmless.
+/// Runs in the foreground and logs to stderr, unless told or called otherwise. Without a configuration it is idle and harmless.
 /// SIGHUP reloads the configuration; SIGUSR1 logs the probe statistics; SIGTERM stops mpathd and leaves every address
 /// and route where it is, for the next start to adopt.
 #[derive(Debug, Parser)]
@@ -27,12 +27,25 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 
+    /// Run in the background, once the control socket answers, and log to syslog (as when called in.mpathd)
+    #[arg(long)]
+    pub(crate) daemonize: bool,
+
     /// Read the configuration, print every error with file, line and caret, and exit
     #[arg(long)]
     pub(crate) check: bool,
 }
 
 impl Options {
+    /// The same with paths that do not depend on the working directory, which a daemon leaves.
+    pub(crate) fn absolute(mut self) -> std::io::Result<Options> {
+        self.state_dir = std::path::absolute(&self.state_dir)?;
+        for path in [&mut self.config, &mut self.defaults, &mut self.socket].into_iter().flatten() {
+            *path = std::path::absolute(&*path)?;
+        }
+        Ok(self)
+    }
+
     /// Control socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.socket.clone().unwrap_or_else(|| self.state_dir.join("mpathd.sock"))

@@ -2,6 +2,7 @@
 
 use crate::control::{Access, Server};
 use crate::daemon::{self, Daemon};
+use crate::detach;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::log::{Logger, Sink};
@@ -36,6 +37,7 @@ fn cannot<E: Display>(error: E) -> Failure {
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
+    let options = options.absolute().map_err(cannot)?;
     let loaded = mpath_config::load(&options.paths())
         .map_err(|errors| Failure { status: CONFIGURATION, text: errors.to_string() })?;
     if options.check {
@@ -48,7 +50,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     capabilities().map_err(cannot)?;
     let mut journal = Journal::open(&options.state_dir).map_err(cannot)?;
     let clock = WallClock::system();
-    let logger = Logger::start(Sink::stderr(), Level::Info, clock.clone()).map_err(cannot)?;
+    let logger = Logger::start(sink().map_err(cannot)?, Level::Info, clock.clone()).map_err(cannot)?;
     let kernel = Kernel::open().map_err(cannot)?;
     let poll = daemon::Sources::open(kernel.event_fd()).map_err(cannot)?;
     let (access, lines) = Access::of(&loaded.settings.daemon);
@@ -64,7 +66,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let engine = Engine::new(seed().map_err(cannot)?, env!("CARGO_PKG_VERSION"));
     let mut daemon =
         Daemon::new(engine, kernel, Probes::new(), journal, logger, server, poll, clock, options);
-    daemon.feed(Input::Configure(loaded.settings));
+    daemon.configure(loaded.settings);
     if let Some(state) = state {
         daemon.feed(Input::Restore(state));
     }
@@ -72,6 +74,14 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     daemon.close(Duration::from_secs(1));
     drop(lock);
     result
+}
+
+/// syslog for the daemon in the background, else stderr.
+fn sink() -> std::io::Result<Sink> {
+    match detach::ident() {
+        Some(ident) => Sink::syslog(&ident),
+        None => Ok(Sink::stderr()),
+    }
 }
 
 /// A seed nobody on the network can guess: probes carry nonces made from it.
