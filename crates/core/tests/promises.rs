@@ -32,6 +32,8 @@ mod probing;
 mod restart;
 #[path = "promises/sequences.rs"]
 mod sequences;
+#[path = "promises/table.rs"]
+mod table;
 #[path = "promises/targets.rs"]
 mod targets;
 #[path = "promises/verdicts.rs"]
