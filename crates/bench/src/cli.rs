@@ -65,7 +65,8 @@ pub(crate) enum Scenario {
     /// Lets the path behind the switch swallow every frame, carrier up, at a random moment, and heals it at another.
     /// Detection: from the fault to the event nic_failed; repair: from the healing to nic_repaired. Both are
     /// stamped on arrival at a watcher on the control socket, so they hold the daemon's delay and the watcher's.
-    /// Outage: as in `link`. Limits: every detection within the failure detection time, every repair under
+    /// A machine too busy to answer probes in time makes the daemon raise its detection time, as in.mpathd does: the
+    /// time in force before each fault is told. Outage: as in `link`. Limits: every detection within the failure detection time, every repair under
     /// twice that, and no nic_failed without a fault.
     Silent(SilentOptions),
 }

@@ -102,6 +102,15 @@ impl Stage {
         })
     }
 
+    /// The failure detection time in force: the daemon raises it while the network, or a machine too busy to answer in
+    /// time, does not permit the requested one.
+    pub(crate) fn detection_time(&self) -> Result<Duration, Error> {
+        let status = self.daemon.status()?;
+        let group = status.groups.first();
+        let group = group.ok_or_else(|| Error::new("read the status of mpathd", "it has no group"))?;
+        Ok(Duration::from_millis(group.failure_detection_time_ms))
+    }
+
     /// Starts the streams of the client on the link, and waits until answers come.
     pub(crate) fn traffic(&self, rate: u32) -> Result<Traffic, Error> {
         let start = |data: &str| {

@@ -3,8 +3,11 @@
 use crate::error::{Context, Error};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Memory, as the daemon's own default below /run is: on a busy disk, the daemon would wait for its state file.
+const MEMORY: &str = "/dev/shm";
 
 /// Makes names unique within the process.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -13,11 +16,11 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes it, for this user only.
+    /// Makes it, for this user only: in `$TMPDIR` if that is set, else in memory where there is such a place.
     pub(super) fn new() -> Result<Scratch, Error> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("mpath-testkit-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = base().join(name);
         // What an earlier process of the same id left behind.
         let _ = fs::remove_dir_all(&path);
         fs::DirBuilder::new()
@@ -30,6 +33,11 @@ impl Scratch {
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+}
+
+fn base() -> PathBuf {
+    let asked = std::env::var_os("TMPDIR").is_some();
+    if !asked && Path::new(MEMORY).is_dir() { MEMORY.into() } else { std::env::temp_dir() }
 }
 
 impl Drop for Scratch {
