@@ -75,7 +75,6 @@ fn only_the_genuine_answer_counts_everything_else_is_refused_and_counted() {
 
 // case 8
 #[test]
-#[ignore = "engine: such answers are dropped without counting"]
 fn answers_with_a_code_too_short_or_of_an_unknown_kind_are_counted_too() {
     let (mut lab, probe) = held();
     let good = reply(&probe, ip(ROUTER));
@@ -88,7 +87,6 @@ fn answers_with_a_code_too_short_or_of_an_unknown_kind_are_counted_too() {
 
 // case 8, message 25
 #[test]
-#[ignore = "engine: texts of 1.7 and 1.8 lack snxt and status, level debug instead of info, three are missing"]
 fn m25_refused_answers_are_told_in_the_words_of_the_reference() {
     let (mut lab, probe) = held();
     let good = reply(&probe, ip(ROUTER));

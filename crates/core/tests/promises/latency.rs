@@ -99,7 +99,6 @@ fn always_within_the_detection_time_with_an_rtt_near_the_interval() {
 }
 
 #[test]
-#[ignore = "engine: the fifth loss is noticed at a tick, not at its deadline: up to 7.5 intervals while no RTT is known"]
 fn always_within_the_detection_time_from_targets_nobody_has_measured() {
     // The routers change in the moment of the failure: no RTT of the new one is known, and none will be.
     let mut lab = Spec { routers: 2, ..Spec::default() }.lab();

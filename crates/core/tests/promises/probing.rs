@@ -207,7 +207,6 @@ fn slow_routers(n: u8, slow: &[u8]) -> (Vec<std::net::IpAddr>, u64) {
 
 // case 17
 #[test]
-#[ignore = "engine: the deferred sample is one for each instance instead of each target"]
 fn one_slow_router_among_four_steps_back() {
     let (targets, fdt) = slow_routers(4, &[4]);
     assert_eq!(fdt, 1000);
@@ -217,21 +216,18 @@ fn one_slow_router_among_four_steps_back() {
 
 // case 17
 #[test]
-#[ignore = "engine: the deferred sample is one for each instance instead of each target"]
 fn one_slow_router_among_three_raises_the_detection_time() {
     assert!(slow_routers(3, &[3]).1 > 1000);
 }
 
 // case 17
 #[test]
-#[ignore = "engine: the deferred sample is one for each instance instead of each target"]
 fn two_slow_routers_among_five_raise_the_detection_time() {
     assert!(slow_routers(5, &[4, 5]).1 > 1000);
 }
 
 // case 17
 #[test]
-#[ignore = "engine: the deferred sample is one for each instance instead of each target"]
 fn one_slow_host_among_four_is_dropped_and_another_looked_for() {
     let mut lab = Spec { routers: 0, hosts: 4, ..Spec::default() }.lab();
     assert_eq!(lab.nic("eth0").targets.len(), 4);

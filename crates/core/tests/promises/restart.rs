@@ -137,7 +137,6 @@ fn a_crash_before_what_was_kept_reached_the_disk_loses_nothing() {
 
 // case 57
 #[test]
-#[ignore = "engine: without a journal the default route that mpathd had moved is deleted"]
 fn without_any_memory_installed_routes_are_kept() {
     // The state directory is gone, or of a newer format and moved aside.
     let mut lab = lab();

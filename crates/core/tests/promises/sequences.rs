@@ -92,7 +92,6 @@ fn all_targets_dead_and_back() {
 }
 
 #[test]
-#[ignore = "engine: a group that comes back moves addresses at once instead of waiting for partners a moment behind"]
 fn nothing_moves_while_a_failed_group_comes_back_evenly() {
     for seed in 1..20 {
         let said = targets_die_and_return(seed);

@@ -65,7 +65,6 @@ fn a_router_displaces_hosts_and_hosts_come_back_without_it() {
 
 // case 20
 #[test]
-#[ignore = "engine: targets are not refreshed when an adopted route is forgotten, only up to 20 s later"]
 fn a_deleted_route_takes_its_router_from_the_targets_at_once() {
     let mut lab = Spec { hosts: 2, ..Spec::default() }.lab();
     lab.kernel.del_routes(|r| r.is_default());
@@ -244,7 +243,6 @@ fn a_host_route_names_a_target() {
 
 // case 23
 #[test]
-#[ignore = "engine: addresses of interfaces that are down count as own"]
 fn an_address_on_an_interface_that_is_down_may_be_another_host() {
     let mut lab = Spec::default().lab();
     lab.kernel.add_link(9, "eth7");
