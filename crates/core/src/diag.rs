@@ -159,7 +159,7 @@ pub fn duplicate_test_address(about: About<'_>, address: IpAddr) -> Message {
 /// 1, mended.
 pub fn unique_test_address(about: About<'_>, address: IpAddr) -> Message {
     let text = format!("Test address {address} is unique; enabling probe-based failure detection");
-    message(Level::Notice, text, Some(EventKind::Config), about)
+    message(Level::Info, text, Some(EventKind::Config), about)
 }
 
 /// 2: not homogeneous.
@@ -178,7 +178,7 @@ pub fn consistent(about: About<'_>, group: &str) -> Message {
         "NIC {} is now consistent with group {group} and failover capability is restored",
         about.name()
     );
-    message(Level::Notice, text, Some(EventKind::Config), about)
+    message(Level::Info, text, Some(EventKind::Config), about)
 }
 
 /// Two members with one link-layer address: a switch sees them as one that moves about.
@@ -190,7 +190,7 @@ pub fn same_mac(about: About<'_>, other: &str, mac: Mac) -> Message {
 /// The same, mended.
 pub fn own_mac(about: About<'_>) -> Message {
     let text = format!("NIC {} now has a unique hardware address{}", about.name(), about.suffix());
-    message(Level::Notice, text, Some(EventKind::Config), about)
+    message(Level::Info, text, Some(EventKind::Config), about)
 }
 
 /// 4: missing test address.
@@ -206,7 +206,7 @@ pub fn test_address_back(about: About<'_>) -> Message {
         "Test address now configured on interface {}; enabling probe-based failure detection on it",
         about.name()
     );
-    message(Level::Notice, text, Some(EventKind::Config), about)
+    message(Level::Info, text, Some(EventKind::Config), about)
 }
 
 /// 24: starvation.
@@ -216,10 +216,9 @@ pub fn missed_probes(about: About<'_>, family: Family, missed: u64) -> Message {
         .with("family", family)
 }
 
-/// 25: an answer refused.
-pub fn refused_answer(about: About<'_>, why: &str, seq: u16, from: IpAddr) -> Message {
-    let text = format!("{why} seq {seq} on {} from {from}", about.name());
-    message(Level::Debug, text, None, about)
+/// 25: an answer that is refused (mpathd-behaviour.md 1.7 and 1.8).
+pub fn refused_answer(about: About<'_>, text: String, from: IpAddr) -> Message {
+    message(Level::Info, text, None, about).with("interface", about.name()).with("from", from)
 }
 
 /// 26: NIC gone.
@@ -263,7 +262,7 @@ pub fn online(about: About<'_>) -> Message {
 /// An adopted address was deleted by somebody else while its NIC was up.
 pub fn forgotten(about: About<'_>, what: &str) -> Message {
     let text = format!("{what} was deleted on {}: no longer kept", about.name());
-    message(Level::Notice, text, Some(EventKind::Config), about)
+    message(Level::Info, text, Some(EventKind::Config), about)
 }
 
 /// A declared address was deleted by somebody else and is put back.

@@ -150,7 +150,10 @@ impl Engine {
             return None;
         }
         let probes = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.link && n.index.is_some());
-        let probes = probes.flat_map(|n| &n.instances).map(|i| i.schedule.next);
+        let probes =
+            probes.flat_map(|n| n.instances.iter().map(move |i| (n.failed, i))).map(|(failed, i)| {
+                i.decisive().filter(|_| !failed).map_or(i.schedule.next, |t| t.min(i.schedule.next))
+            });
         let damped = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.failed && n.link && !n.probed());
         let damped = damped.filter_map(|n| n.damped_until(self.now));
         let batches = self.batches.values().map(|(_, since)| *since + carry::BATCH_TIMEOUT);
@@ -164,6 +167,7 @@ impl Engine {
             self.waiting.iter().map(|w| w.until).min(),
             self.keeping_deadline(),
             self.cooled(),
+            self.groups.iter().filter_map(|g| g.grace).min(),
         ];
         first.into_iter().flatten().min()
     }
@@ -183,6 +187,7 @@ impl Engine {
             self.submit(now, due, out);
         }
         self.expire(now, out);
+        self.end_grace(now);
         self.dirty |= self.keeping_due(now);
     }
 
@@ -201,6 +206,7 @@ impl Engine {
         self.sync_targets(now);
         self.check(out);
         self.keep(now, out);
+        self.sync_targets(now);
         let moved = self.place();
         self.carry(now, moved, out);
         self.persist(out);

@@ -27,6 +27,8 @@ pub struct Group {
     pub routes: Vec<HomedRoute>,
     /// Moves whose success has not been reported yet.
     pub moves: Vec<Move>,
+    /// Until then members that were still failed when the group came back keep what they hold.
+    pub grace: Option<Time>,
     /// First NIC that came back after a group failure, until it has been reported.
     pub first_back: Option<NicId>,
     /// Members of a retiring group that belong to no other group now.
@@ -130,6 +132,7 @@ impl Group {
             addresses: Vec::new(),
             routes: Vec::new(),
             moves: Vec::new(),
+            grace: None,
             first_back: None,
             leaving: Vec::new(),
             retiring: false,

@@ -120,6 +120,12 @@ impl Inventory {
         self.addresses.keys().any(|(_, a)| a.address == *address)
     }
 
+    /// Whether an interface that is up has the address: one that is down may legitimately be another host's.
+    pub fn is_own_and_up(&self, address: &IpAddr) -> bool {
+        let up = |i: &IfIndex| self.links.get(i).is_some_and(|l| l.up);
+        self.addresses.keys().any(|(i, a)| a.address == *address && up(i))
+    }
+
     /// All routes.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.values()

@@ -37,6 +37,8 @@ pub struct Nic {
     pub offline: bool,
     /// Families being probed.
     pub instances: Vec<Instance>,
+    /// It was still failed when its group came back: it may be a moment behind, and what it holds waits for it.
+    pub trailing: bool,
     /// When it was repaired last.
     pub repaired: Time,
     /// When it appeared.
@@ -67,6 +69,7 @@ impl Nic {
             failed: false,
             offline: false,
             instances: Vec::new(),
+            trailing: false,
             repaired: Time::default(),
             appeared: Time::default(),
             answered: false,
@@ -107,6 +110,11 @@ impl Nic {
     /// The instance of a family.
     pub fn instance(&mut self, family: Family) -> Option<&mut Instance> {
         self.instances.iter_mut().find(|i| i.family == family)
+    }
+
+    /// Sequence number of the next probe of a family.
+    pub fn snxt(&self, family: Family) -> u16 {
+        self.instances.iter().find(|i| i.family == family).map_or(0, |i| i.next_seq)
     }
 
     /// Records a link-up event.

@@ -78,7 +78,8 @@ impl Destinations {
         if home != host && h.usable() && !h.settings.standby && may_return(group, home, host) {
             return home;
         }
-        let misplaced = !at.usable() || (home == host && at.settings.standby);
+        let awaited = at.trailing && at.link && at.index.is_some() && !at.offline;
+        let misplaced = (!at.usable() && !awaited) || (home == host && at.settings.standby);
         if !misplaced {
             return host;
         }

@@ -1,7 +1,7 @@
 //! Reactions to failure and repair (mpathd-behaviour.md 3.5 to 3.9).
 
 use super::sources::TESTADDR_CONF_TIME;
-use super::{Engine, GroupId};
+use super::{Engine, GroupId, SCAN_INTERVAL};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
@@ -48,6 +48,7 @@ impl Engine {
     fn nic_failure(&mut self, g: GroupId, n: NicId, cause: Cause, out: &mut Vec<Action>) {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = true;
+        nic.trailing = false;
         nic.reset_rtt();
         self.dirty = true;
         let cause = match cause {
@@ -117,20 +118,33 @@ impl Engine {
     fn repaired(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = false;
+        nic.trailing = false;
         nic.repaired = now;
         nic.flap_told = false;
         self.dirty = true;
         self.tell(out, diag::nic_repair(self.about(g, n)));
-        self.group_back(g);
+        self.group_back(now, g);
     }
 
     /// A failed group comes back through its first usable NIC, repaired or put back online.
-    pub(super) fn group_back(&mut self, g: GroupId) {
+    pub(super) fn group_back(&mut self, now: Time, g: GroupId) {
         let group = &mut self.groups[g];
         let first = group.nics.iter().position(crate::nic::Nic::usable);
         if group.failed && first.is_some() {
             group.failed = false;
             group.first_back = first;
+            // The others may be a moment behind: emptying them onto the first would only be undone (3.5, 3.9).
+            group.grace = Some(now + (group.detection.current() * 2).min(SCAN_INTERVAL));
+            group.nics.iter_mut().for_each(|n| n.trailing = n.failed);
+        }
+    }
+
+    /// Whoever has not come back by now is emptied.
+    pub(super) fn end_grace(&mut self, now: Time) {
+        for group in self.groups.iter_mut().filter(|g| g.grace.is_some_and(|t| t <= now)) {
+            group.grace = None;
+            group.nics.iter_mut().for_each(|n| n.trailing = false);
+            self.dirty = true;
         }
     }
 }

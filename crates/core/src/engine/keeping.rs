@@ -144,6 +144,7 @@ impl Engine {
         }
         for i in forgotten.into_iter().rev() {
             let r = self.groups[g].routes.remove(i);
+            self.refresh_targets = true;
             self.tell(out, diag::forgotten(self.about(g, r.home), &format!("route {}", r.route.dst)));
         }
     }
@@ -180,6 +181,9 @@ impl Engine {
                 };
                 let route = r.route.clone();
                 group.routes.push(HomedRoute { route, home, host, missing: None, seen: false });
+            }
+            if memory.nics.is_empty() {
+                claim_routes(group, &self.inventory);
             }
             locate(group, &self.inventory, &memory);
         }
@@ -238,6 +242,23 @@ fn restore_address(group: &mut Group, a: &persist::HomedAddress) {
         }
         // It was declared and is no longer: the configuration changed while nobody ran.
         None => group.condemned.push(a.addr),
+    }
+}
+
+/// Without a memory, routes over gateways that carry our mark are all that is left of what their owners installed: they stay where
+/// they are.
+fn claim_routes(group: &mut Group, inventory: &Inventory) {
+    for n in 0..group.nics.len() {
+        let Some(link) = inventory.link_named(group.nics[n].name()) else { continue };
+        let marked = |r: &&Route| {
+            r.protocol == PROTO_MPATHD
+                && r.hops.len() == 1
+                && r.uses(link.index)
+                && r.hops[0].gateway.is_some()
+        };
+        for route in inventory.routes().filter(marked).cloned() {
+            group.routes.push(HomedRoute { route, home: n, host: n, missing: None, seen: false });
+        }
     }
 }
 

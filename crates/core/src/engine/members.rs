@@ -171,7 +171,7 @@ impl Engine {
             for n in 0..self.groups[g].nics.len() {
                 self.repair_unprobed(now, g, n, out);
             }
-            self.group_back(g);
+            self.group_back(now, g);
         }
         self.settled_once = true;
     }

@@ -22,6 +22,8 @@ fn all_hosts(family: Family) -> IpAddr {
     }
 }
 
+/// Bytes before the payload of an echo (RFC 792, RFC 4443).
+const ICMP_HEADER: usize = 8;
 /// Consecutive losses from which on the neighbours are asked.
 const ASK_NEIGHBOURS: usize = 2;
 /// Other targets must be below this part of the interval to call one target exceptional (1.10).
@@ -37,7 +39,12 @@ impl Engine {
                 for i in 0..self.groups[g].nics[n].instances.len() {
                     let nic = &self.groups[g].nics[n];
                     let due = nic.instances.get(i).is_some_and(|i| i.schedule.next <= now);
-                    if due && nic.link && nic.index.is_some() {
+                    let live = nic.link && nic.index.is_some();
+                    let decides = nic.instances.get(i).and_then(|i| i.decisive()).is_some_and(|t| t <= now);
+                    if decides && live && !nic.failed {
+                        self.lost_probe(now, (g, n, i), out);
+                    }
+                    if due && live {
                         self.examine(now, (g, n, i), out);
                     }
                 }
@@ -70,6 +77,9 @@ impl Engine {
     /// The newest decided probe is lost: one target alone, or the NIC?
     fn lost_probe(&mut self, now: Time, (g, n, i): (GroupId, NicId, usize), out: &mut Vec<Action>) {
         let instance = &mut self.groups[g].nics[n].instances[i];
+        if instance.quiet(now) {
+            return;
+        }
         let run = instance.ring.loss_run(now);
         if run.length < PROBE_FAILS && run.of_target >= PROBE_FAILS {
             let dead = instance.ring.newest_first().next().and_then(|p| p.target);
@@ -130,7 +140,8 @@ impl Engine {
             return;
         };
         let target = instance.targets.pick(now);
-        let lonely = !instance.targets.are_routers() && instance.targets.active().count() <= 1;
+        let few = instance.targets.active().count() <= 1 || instance.sought;
+        let lonely = !instance.targets.are_routers() && few;
         let discover = (target.is_none() || (detection && lonely)) && instance.discover(now, interval);
         if let Some(target) = target {
             let nonce = self.rng.next_u64();
@@ -229,8 +240,16 @@ impl Engine {
             }
             match &heard.what {
                 Packet::EchoReply { from, to, code, ident, seq, payload } if *ident == self.ident => {
-                    if let (0, Ok(payload)) = (*code, mpath_wire::probe::parse(payload)) {
-                        self.echo_reply(now, (g, n), (*from, *to), *seq, payload, heard.at, out);
+                    match self.well_formed((g, n), *from, *code, payload) {
+                        Ok(payload) => {
+                            self.echo_reply(now, (g, n), (*from, *to), *seq, payload, heard.at, out)
+                        }
+                        Err(text) => {
+                            if let Some(i) = self.groups[g].nics[n].instance(Family::of(from)) {
+                                i.refused += 1;
+                            }
+                            self.refuse(now, (g, n), *from, text, out);
+                        }
                     }
                 }
                 Packet::EchoReply { .. } => {} // somebody else's ping
@@ -241,6 +260,43 @@ impl Engine {
                 }
             }
             return;
+        }
+    }
+
+    /// Steps 8 to 11 of 1.7.
+    fn well_formed(
+        &self,
+        (g, n): (GroupId, NicId),
+        from: IpAddr,
+        code: u8,
+        payload: &[u8],
+    ) -> Result<Payload, String> {
+        let name = self.groups[g].nics[n].name();
+        if code != 0 {
+            let colon = if from.is_ipv6() { ":" } else { "" };
+            return Err(format!("probe reply code{colon} {code} from {from} on {name}"));
+        }
+        if payload.len() < mpath_wire::probe::LEN {
+            let bytes = payload.len() + ICMP_HEADER;
+            return Err(format!("probe reply too short: {bytes} bytes from {from} on {name}"));
+        }
+        mpath_wire::probe::parse(payload).map_err(|_| {
+            let kind = u32::from_be_bytes([payload[8], payload[9], payload[10], payload[11]]);
+            format!("probe reply type: {kind} from {from} on {name}")
+        })
+    }
+
+    fn refuse(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        from: IpAddr,
+        text: String,
+        out: &mut Vec<Action>,
+    ) {
+        let instance = self.groups[g].nics[n].instance(Family::of(&from));
+        if instance.is_some_and(|i| i.may_tell_of_refusal(now)) {
+            self.tell(out, diag::refused_answer(self.about(g, n), text, from));
         }
     }
 
@@ -294,7 +350,7 @@ impl Engine {
         at: Time,
         out: &mut Vec<Action>,
     ) {
-        if sender.is_unspecified() || self.inventory.is_own(&sender) || mac == Mac::BROADCAST {
+        if sender.is_unspecified() || self.inventory.is_own_and_up(&sender) || mac == Mac::BROADCAST {
             return;
         }
         let Some(instance) = self.groups[g].nics[n].instance(Family::Inet) else {
@@ -324,12 +380,24 @@ impl Engine {
         let rtt = match answer {
             Answer::Accepted { rtt } => rtt,
             Answer::Refused(why) => {
-                let why = match why {
-                    Refusal::OutOfWindow => "out of window probe",
-                    Refusal::Fake => "Fake probe reply",
-                    Refusal::Duplicate => "Duplicate probe reply",
+                let name = self.groups[g].nics[n].name();
+                let snxt = self.groups[g].nics[n].snxt(Family::of(&from));
+                let text = match why {
+                    Refusal::OutOfWindow => {
+                        format!("out of window probe seq {seq} snxt {snxt} on {name} from {from}")
+                    }
+                    Refusal::Fake(status) => {
+                        format!(
+                            "probe status {status} Fake probe reply seq {seq} snxt {snxt} on {name} from {from}"
+                        )
+                    }
+                    Refusal::Duplicate(status) => {
+                        format!(
+                            "probe status {status} Duplicate probe reply seq {seq} snxt {snxt} on {name} from {from}"
+                        )
+                    }
                 };
-                self.tell(out, diag::refused_answer(self.about(g, n), why, seq, from));
+                self.refuse(now, (g, n), from, text, out);
                 return;
             }
         };
@@ -395,7 +463,8 @@ impl Engine {
             return;
         };
         let fast = |t: &crate::probe::targets::Target| {
-            t.address == from || t.rtt.conservative().unwrap_or_default() <= interval / EXCEPTION_FACTOR
+            let quick = t.rtt.conservative().unwrap_or_default() <= interval / EXCEPTION_FACTOR;
+            t.address == from || (quick && t.deferred.is_none())
         };
         if instance.targets.active().count() >= EXCEPTION_TARGETS && instance.targets.active().all(fast) {
             if instance.targets.set_aside(&from, Standing::Slow(now)) {

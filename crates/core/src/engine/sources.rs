@@ -102,8 +102,9 @@ impl Engine {
     /// Diagnostic 4 and its end, once per episode and after a grace time (5.5).
     fn missing_test_address(&mut self, now: Time, g: GroupId, n: NicId, there: bool, out: &mut Vec<Action>) {
         let nic = &self.groups[g].nics[n];
-        let demanded = !nic.settings.test_addresses.is_empty()
-            || self.groups[g].settings.probe == ProbeMode::TestAddress;
+        let mode = self.groups[g].settings.probe;
+        let demanded = mode == ProbeMode::TestAddress
+            || (mode != ProbeMode::Link && !nic.settings.test_addresses.is_empty());
         let missing = demanded && !there && nic.index.is_some() && !nic.offline && nic.link;
         let nic = &mut self.groups[g].nics[n];
         if !missing {
@@ -176,7 +177,7 @@ impl Engine {
     fn admissible(&self, g: GroupId, n: NicId, target: &IpAddr) -> bool {
         let group = &self.groups[g];
         let nic = &group.nics[n];
-        if self.inventory.is_own(target) || target.is_unspecified() || target.is_multicast() {
+        if self.inventory.is_own_and_up(target) || target.is_unspecified() || target.is_multicast() {
             return false;
         }
         let Some(index) = nic.index else { return false };

@@ -119,7 +119,11 @@ fn surplus(
     let member = |r: &Route| r.hops.iter().any(|h| answers(h.index));
     let awaited = |r: &Route| adds.iter().any(|a| a.dst == r.dst && a.table == r.table);
     for r in inv.routes().filter(|r| member(r) && !awaited(r)) {
-        let ours = r.protocol == PROTO_MPATHD && !wanted.iter().any(|w| same(w, r));
+        let kept =
+            |h: &HomedRoute| h.host == h.home && group.nics[h.home].index.is_some_and(|i| at_home(r, h, i));
+        let ours = r.protocol == PROTO_MPATHD
+            && !wanted.iter().any(|w| same(w, r))
+            && !group.routes.iter().any(kept);
         let lent = group.routes.iter().any(|h| {
             let home = group.nics[h.home].index;
             h.host != h.home && link(group, inv, h.host).is_some() && home.is_some_and(|i| at_home(r, h, i))

@@ -1,11 +1,11 @@
 //! One instance: a family of a NIC being probed. It decides what to send and judges what comes back; the
 //! verdict over NICs and groups is made elsewhere (`verdict`).
 
-use super::MAX_TARGETS;
 use super::ring::{Fate, Probe, Ring, deadline};
 use super::rtt::Rtt;
 use super::schedule::{Missed, Schedule};
 use super::targets::{RECOVERY_TIME, Targets};
+use super::{MAX_TARGETS, PROBE_FAILS};
 use crate::rng::Rng;
 use mpath_model::Time;
 use mpath_model::addr::Family;
@@ -23,6 +23,11 @@ pub enum Source {
 
 /// While nothing has ever answered on a NIC, losses are not believed for this long (spanning tree).
 pub const QUIET_PERIOD: Duration = Duration::from_secs(40);
+
+/// Refused answers told of in each [`TELL_WINDOW`].
+const TELL_LIMIT: u32 = 10;
+/// See [`TELL_LIMIT`].
+const TELL_WINDOW: Duration = Duration::from_secs(60);
 
 /// Discovery without success slows down to this.
 const DISCOVERY_MAX: Duration = Duration::from_secs(30);
@@ -46,14 +51,16 @@ pub struct Instance {
     pub quiet_until: Option<Time>,
     /// Sequence number of the next unicast probe.
     pub next_seq: u16,
-    /// A suspicious RTT sample held back (mpathd-behaviour.md 1.9).
-    deferred: Option<Duration>,
+    /// Another host target is looked for, however many there are.
+    pub sought: bool,
     /// Discovery: earliest time of the next multicast, and the pause after it.
     discovery: (Time, Duration),
     /// Probes never sent, and on how many occasions.
     pub missed: (u64, u64),
     /// Answers refused.
     pub refused: u64,
+    /// Start of the present minute, and refusals told of in it.
+    told: (Time, u32),
     /// Neighbours that answered when they were asked because the targets were silent, and when the last one did.
     pub vouchers: Vec<IpAddr>,
     /// Time of the last such answer.
@@ -96,10 +103,10 @@ pub enum Answer {
 pub enum Refusal {
     /// Sequence number not among the last 52.
     OutOfWindow,
-    /// From somebody else, or with a nonce nobody could have seen.
-    Fake,
+    /// From somebody else, or with a nonce nobody could have seen. The number tells what had become of the probe.
+    Fake(u8),
     /// Answered already.
-    Duplicate,
+    Duplicate(u8),
 }
 
 impl Instance {
@@ -121,10 +128,11 @@ impl Instance {
             schedule: Schedule::start(now, interval, rng),
             quiet_until: Some(now + QUIET_PERIOD),
             next_seq: 1,
-            deferred: None,
+            sought: false,
             discovery: (now, Duration::ZERO),
             missed: (0, 0),
             refused: 0,
+            told: (now, 0),
             vouchers: Vec::new(),
             vouched: None,
             routers_silent: None,
@@ -228,6 +236,7 @@ impl Instance {
         if now < at {
             return false;
         }
+        self.sought = false;
         let pause = (pause * 2).clamp(interval.min(DISCOVERY_MAX), DISCOVERY_MAX);
         self.discovery = (now + (pause - interval / 2), pause);
         true
@@ -235,6 +244,7 @@ impl Instance {
 
     /// Something changed (routes, link, a new neighbour): discovery starts over at full speed.
     pub fn discover_anew(&mut self, now: Time) {
+        self.sought = true;
         self.discovery = (now, Duration::ZERO);
     }
 
@@ -246,8 +256,8 @@ impl Instance {
         let genuine = p.target == Some(from) && p.nonce == nonce;
         let (fate, sent) = (p.fate, p.sent);
         match fate {
-            _ if !genuine => self.refuse(Refusal::Fake),
-            Fate::Acked(_) => self.refuse(Refusal::Duplicate),
+            _ if !genuine => self.refuse(Refusal::Fake(fate.status())),
+            Fate::Acked(_) => self.refuse(Refusal::Duplicate(fate.status())),
             _ => self.accept(seq, sent, at),
         }
     }
@@ -256,8 +266,28 @@ impl Instance {
     pub fn judge_arp(&mut self, from: IpAddr, at: Time) -> Answer {
         match self.ring.newest_open(&from).map(|p| (p.seq, p.sent)) {
             Some((seq, sent)) => self.accept(seq, sent, at),
-            None => self.refuse(Refusal::Duplicate),
+            None => self.refuse(Refusal::Duplicate(0)),
         }
+    }
+
+    /// Counts an answer that is refused; true if it may be told of: ten a minute, so that nobody can fill the log.
+    pub fn may_tell_of_refusal(&mut self, now: Time) -> bool {
+        if now - self.told.0 >= TELL_WINDOW {
+            self.told = (now, 0);
+        }
+        self.told.1 += 1;
+        self.told.1 <= TELL_LIMIT
+    }
+
+    /// When a probe that is still outstanding although a newer one has been sent becomes the last of a run of losses. Its
+    /// deadline must not wait for the next tick: while no round-trip time is known, that would be beyond the detection time.
+    pub fn decisive(&self) -> Option<Time> {
+        let mut probes = self.ring.newest_first();
+        probes.next().filter(|p| p.fate == Fate::Outstanding)?;
+        let late = probes.next().filter(|p| p.fate == Fate::Outstanding)?;
+        let run = probes.take(PROBE_FAILS - 1).filter(|p| matches!(p.fate, Fate::Lost(_))).count();
+        let believed = self.quiet_until.unwrap_or_default();
+        (run == PROBE_FAILS - 1).then_some(late.deadline.max(believed))
     }
 
     fn refuse(&mut self, why: Refusal) -> Answer {
@@ -303,12 +333,12 @@ impl Instance {
 
     /// Feeds an accepted sample, holding one suspicious sample back (1.9). Returns the target's RTT after it.
     pub fn feed(&mut self, target: IpAddr, sample: Duration, interval: Duration) -> Option<Rtt> {
-        let deferred = self.deferred.take();
         let t = self.targets.get_mut(&target)?;
+        let deferred = t.deferred.take();
         if t.rtt.with(sample) > interval {
             match deferred {
                 None => {
-                    self.deferred = Some(sample);
+                    t.deferred = Some(sample);
                     return Some(t.rtt);
                 }
                 Some(earlier) => t.rtt.add(earlier),

@@ -20,6 +20,17 @@ pub enum Fate {
     Acked(Time),
 }
 
+impl Fate {
+    /// The number that messages give for it.
+    pub fn status(self) -> u8 {
+        match self {
+            Fate::Outstanding => 1,
+            Fate::Lost(_) => 2,
+            Fate::Acked(_) => 3,
+        }
+    }
+}
+
 /// One probe.
 #[derive(Clone, Debug)]
 pub struct Probe {

@@ -35,6 +35,8 @@ pub struct Target {
     pub standing: Standing,
     /// Conservative round-trip time.
     pub rtt: Rtt,
+    /// A suspicious sample held back (mpathd-behaviour.md 1.9).
+    pub deferred: Option<Duration>,
 }
 
 /// The target list.
@@ -108,7 +110,7 @@ impl Targets {
     }
 
     fn insert(&mut self, address: IpAddr, standing: Standing) {
-        self.list.insert(0, Target { address, standing, rtt: Rtt::default() });
+        self.list.insert(0, Target { address, standing, rtt: Rtt::default(), deferred: None });
         if self.next.is_none() && standing == Standing::Active {
             self.next = Some(address);
         }

@@ -20,13 +20,13 @@ fn only_the_genuine_answer_counts_and_only_once() {
     let seq = i.record(target, 42, Time(0), I);
     let at = Time(1_000_000);
     assert_eq!(i.judge_echo(target, seq.wrapping_add(1), 42, at), Answer::Refused(Refusal::OutOfWindow));
-    assert_eq!(i.judge_echo(other, seq, 42, at), Answer::Refused(Refusal::Fake));
-    assert_eq!(i.judge_echo(target, seq, 43, at), Answer::Refused(Refusal::Fake));
+    assert_eq!(i.judge_echo(other, seq, 42, at), Answer::Refused(Refusal::Fake(1)));
+    assert_eq!(i.judge_echo(target, seq, 43, at), Answer::Refused(Refusal::Fake(1)));
     assert!(i.quiet(at), "nothing has answered yet");
     let rtt = Some(Duration::from_millis(1));
     assert_eq!(i.judge_echo(target, seq, 42, at), Answer::Accepted { rtt });
     assert!(!i.quiet(at));
-    assert_eq!(i.judge_echo(target, seq, 42, at), Answer::Refused(Refusal::Duplicate));
+    assert_eq!(i.judge_echo(target, seq, 42, at), Answer::Refused(Refusal::Duplicate(3)));
     assert_eq!(i.refused, 4);
 }
 
