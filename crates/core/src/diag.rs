@@ -249,13 +249,13 @@ pub fn overheated() -> Message {
 
 /// A NIC was taken offline.
 pub fn offline(about: About<'_>) -> Message {
-    let text = format!("NIC {} taken offline{}", about.name(), about.suffix());
+    let text = format!("NIC {} taken offline", about.name());
     message(Level::Notice, text, Some(EventKind::Offline), about)
 }
 
 /// A NIC was put back.
 pub fn online(about: About<'_>) -> Message {
-    let text = format!("NIC {} put back online{}", about.name(), about.suffix());
+    let text = format!("NIC {} put back online", about.name());
     message(Level::Notice, text, Some(EventKind::Online), about)
 }
 

@@ -39,6 +39,8 @@ pub struct Group {
     pub condemned: Vec<IfAddr>,
     /// Interfaces that were members under another name and still exist: nothing of ours may stay on them.
     pub former: Vec<mpath_model::IfIndex>,
+    /// Members of other groups on which addresses of this group were when they changed groups: no copy may stay there.
+    pub lenders: Vec<mpath_model::IfIndex>,
     /// Nothing is missing in the kernel, as of the last comparison.
     pub settled: bool,
     /// And nothing is superfluous either.
@@ -138,6 +140,7 @@ impl Group {
             retiring: false,
             condemned: Vec::new(),
             former: Vec::new(),
+            lenders: Vec::new(),
             settled: false,
             clean: false,
             anonymous: false,

@@ -154,7 +154,7 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
         if inv.addresses.get(&(host, a.addr)).is_none_or(|t| t.has(ifa::DADFAILED)) {
             continue;
         }
-        for nic in interfaces(group).filter(|i| *i != host) {
+        for nic in interfaces(group).chain(group.lenders.iter().copied()).filter(|i| *i != host) {
             for copy in inv.on(nic).filter(|c| c.addr.address == a.addr.address) {
                 plan.take_off(copy, inv, hold);
             }

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::detection::DetectionTime;
-use crate::group::{Group, HomedAddress, NicId};
+use crate::group::{Group, HomedAddress, HomedRoute, NicId};
 use mpath_model::settings::{self, Settings};
 
 impl Engine {
@@ -95,7 +95,32 @@ fn build(settings: &settings::Group, old: &[Group]) -> Group {
         let left = before.nics.iter().filter(|n| group.nic_named(n.name()).is_none());
         group.former = before.former.iter().copied().chain(left.filter_map(|n| n.index)).collect();
     }
+    for other in old.iter().filter(|o| !o.anonymous && !o.retiring && o.settings.name != settings.name) {
+        take_along(&mut group, other);
+    }
     group
+}
+
+/// What belongs to NICs that have come from another group comes with them, wherever it is at the moment; and declared addresses
+/// that the other group had leave no copy there.
+fn take_along(group: &mut Group, other: &Group) {
+    for a in &other.addresses {
+        let known = group.addresses.iter().any(|d| d.addr.address == a.addr.address);
+        let home = same_nic(other, a.home, group).filter(|_| !known && !a.declared);
+        if let Some(home) = home {
+            let host = same_nic(other, a.host, group).unwrap_or(home);
+            group.addresses.push(HomedAddress { home, host, seen: false, missing: None, ..a.clone() });
+        }
+        if home.is_some() || known {
+            group.lenders.extend(other.nics[a.host].index);
+        }
+    }
+    for r in &other.routes {
+        if let Some(home) = same_nic(other, r.home, group) {
+            let host = same_nic(other, r.host, group).unwrap_or(home);
+            group.routes.push(HomedRoute { home, host, seen: false, missing: None, ..r.clone() });
+        }
+    }
 }
 
 fn same_nic(from: &Group, nic: NicId, to: &Group) -> Option<NicId> {
@@ -113,7 +138,7 @@ fn keep_adopted(group: &mut Group, before: &Group) {
     for r in &before.routes {
         if let Some(home) = same_nic(before, r.home, group) {
             let host = same_nic(before, r.host, group).unwrap_or(home);
-            group.routes.push(crate::group::HomedRoute { home, host, ..r.clone() });
+            group.routes.push(HomedRoute { home, host, ..r.clone() });
         }
     }
 }

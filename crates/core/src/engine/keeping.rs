@@ -47,7 +47,10 @@ impl Engine {
                     }
                     continue;
                 }
-                let leaving = self.groups.iter().any(|o| o.lets_go(&a));
+                let elsewhere = |o: &Group| o.addresses.iter().any(|h| h.addr.address == a.addr.address);
+                let others = self.groups.iter().enumerate().filter(|(o, _)| *o != g);
+                let leaving = self.groups.iter().any(|o| o.lets_go(&a))
+                    || others.into_iter().any(|(_, o)| elsewhere(o));
                 let group = &mut self.groups[g];
                 if leaving || adopt::judge(&group.settings, &a).is_err() {
                     continue;

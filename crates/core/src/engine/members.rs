@@ -116,6 +116,7 @@ impl Engine {
         let members: Vec<IfIndex> = group.nics.iter().filter_map(|n| n.index).collect();
         let links = &self.inventory.links;
         group.former.retain(|i| links.contains_key(i) && !members.contains(i));
+        group.lenders.retain(|i| links.contains_key(i) && !members.contains(i));
     }
 
     fn nic_gone(&mut self, g: GroupId, n: NicId, out: &mut Vec<Action>) {

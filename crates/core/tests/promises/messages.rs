@@ -259,8 +259,8 @@ fn offline_and_online() {
     lab.run(secs(1));
     lab.ask(Command::Online("eth0".into()));
     lab.run(secs(1));
-    assert_eq!(lab.level("NIC eth0 taken offline of group g"), Notice);
-    assert_eq!(lab.level("NIC eth0 put back online of group g"), Notice);
+    assert_eq!(lab.level("NIC eth0 taken offline"), Notice);
+    assert_eq!(lab.level("NIC eth0 put back online"), Notice);
     let kinds = kinds(&lab);
     assert!(kinds.contains(&EventKind::Offline) && kinds.contains(&EventKind::Online));
 }

@@ -216,7 +216,6 @@ fn a_member_with_a_new_index_has_to_prove_itself() {
 
 // case 54
 #[test]
-#[ignore = "engine: routes of a NIC that changes groups are forgotten, its moved addresses adopted by the old group"]
 fn a_failed_nic_that_changes_groups_stays_failed_and_takes_its_own_along() {
     let mut lab =
         Spec { nics: 4, data: vec![("192.0.2.10/24", 0), ("192.0.2.40/24", 3)], ..Spec::default() }.lab();
@@ -275,7 +274,6 @@ fn failed_and_moved_to_another_group() -> Lab {
 
 // case 54
 #[test]
-#[ignore = "engine: a copy of an address that changed groups stays on the old group's NIC"]
 fn an_address_that_changes_groups_leaves_no_copy() {
     let lab = failed_and_moved_to_another_group();
     assert_eq!(lab.where_is("192.0.2.10"), [ETH2]);
@@ -283,7 +281,6 @@ fn an_address_that_changes_groups_leaves_no_copy() {
 
 // case 54
 #[test]
-#[ignore = "engine: routes of a NIC that changes groups are forgotten"]
 fn a_failed_nic_that_changes_groups_keeps_its_default_route() {
     let mut lab = failed_and_moved_to_another_group();
     assert!(lab.kernel.routes.iter().any(|r| r.is_default()), "on whatever NIC");
