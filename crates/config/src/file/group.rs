@@ -72,6 +72,10 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
         [("auto", ProbeMode::Auto), ("testaddress", ProbeMode::TestAddress), ("link", ProbeMode::Link)];
     let adopt = [("static", Adopt::Static), ("all", Adopt::All), ("none", Adopt::None)];
     let confirm = [("all", Confirm::All), ("icmp", Confirm::Icmp), ("off", Confirm::Off)];
+    let confirm = table.word(cx, "confirm", &confirm);
+    if let Some(span) = table.span_of("confirm").filter(|_| confirm.is_some_and(|c| c != Confirm::Off)) {
+        cx.warn(span, "`confirm` is set, and this version of mpathd sends no confirmation probes yet");
+    }
     let failback = table.boolean(cx, "failback");
     let before = cx.problems.len();
     let interfaces = interfaces(cx, table);
@@ -84,7 +88,7 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
         probe: table.word(cx, "probe", &probe).unwrap_or_default(),
         targets: targets(cx, table),
         adopt: table.word(cx, "adopt", &adopt).unwrap_or_default(),
-        confirm: table.word(cx, "confirm", &confirm).unwrap_or_default(),
+        confirm: confirm.unwrap_or_default(),
         interfaces,
         no_interface,
         addresses: addresses(cx, table),
