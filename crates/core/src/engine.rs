@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+mod answers;
 mod carry;
 mod checks;
 mod commands;
@@ -24,6 +25,7 @@ mod judging;
 mod keeping;
 mod members;
 mod probing;
+mod reporting;
 mod sources;
 
 /// A full comparison with the kernel at least this often (IF_SCAN_INTERVAL).
