@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 mod routes;
 
-pub use routes::{follows, same};
+pub use routes::{at_home, follows};
 
 /// Requests in order, and the addresses they put on a NIC.
 #[derive(Clone, Debug, Default)]

@@ -85,7 +85,7 @@ impl Engine {
             let new: Vec<Route> =
                 self.inventory.routes().filter(|r| plan::follows(r, index)).cloned().collect();
             for route in new {
-                if !group.routes.iter().any(|h| h.home == n && is_at_home(&route, h, index)) {
+                if !group.routes.iter().any(|h| h.home == n && plan::at_home(&route, h, index)) {
                     group.routes.push(HomedRoute { route, home: n, host: n, missing: None, seen: true });
                 }
             }
@@ -135,7 +135,7 @@ impl Engine {
                 (r.seen, r.missing) = (false, None);
                 continue;
             };
-            if self.inventory.routes().any(|x| is_at_home(x, r, index)) {
+            if self.inventory.routes().any(|x| plan::at_home(x, r, index)) {
                 (r.seen, r.missing) = (!carry::deletes_route(&self.batches, &r.route.dst), None);
                 continue;
             }
@@ -282,13 +282,6 @@ fn locate(group: &mut Group, inventory: &Inventory, memory: &Persistent) {
             group.addresses[i].host = n;
         }
     }
-}
-
-/// The route as the record has it, at home under the NIC's present index.
-fn is_at_home(route: &Route, h: &HomedRoute, index: mpath_model::IfIndex) -> bool {
-    let mut home = h.route.clone();
-    home.hops[0].index = index;
-    plan::same(route, &home)
 }
 
 fn up_link(index: &Option<mpath_model::IfIndex>, inventory: &Inventory) -> Option<mpath_model::IfIndex> {

@@ -80,8 +80,7 @@ pub(super) fn plan(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
         if r.host != r.home {
             wanted.push(moved(group, inv, r, l.index));
         } else {
-            let mut route = r.route.clone();
-            route.hops[0].index = l.index;
+            let route = home_route(r, l.index);
             if group.nics[r.home].usable() && !inv.routes().any(|x| same(x, &route)) {
                 missing_at_home.push(route);
             }
@@ -135,10 +134,16 @@ fn surplus(
     }
 }
 
-fn at_home(r: &Route, h: &HomedRoute, index: IfIndex) -> bool {
+/// A homed route as it is at home, under the NIC's present index.
+fn home_route(h: &HomedRoute, index: IfIndex) -> Route {
     let mut route = h.route.clone();
     route.hops[0].index = index;
-    same(r, &route)
+    route
+}
+
+/// Whether a route is the record's own, at home under the NIC's present index.
+pub fn at_home(r: &Route, h: &HomedRoute, index: IfIndex) -> bool {
+    same(r, &home_route(h, index))
 }
 
 /// IPv4 routes go in front of their equals. IPv6 has no order among equals: there the route replaces them, if
@@ -154,7 +159,7 @@ fn placing(group: &Group, inv: &Inventory, r: &Route) -> Placing {
 }
 
 /// Whether two routes are the same for our purposes.
-pub fn same(a: &Route, b: &Route) -> bool {
+fn same(a: &Route, b: &Route) -> bool {
     let hops = |r: &Route| r.hops.iter().map(|h| (h.index, h.gateway)).collect::<Vec<_>>();
     let head = |r: &Route| (r.dst, r.table, r.tos, r.metric, r.protocol);
     let source = a.family() == Family::Inet6 || a.prefsrc == b.prefsrc;

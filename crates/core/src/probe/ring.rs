@@ -48,6 +48,16 @@ pub struct Probe {
     pub fate: Fate,
 }
 
+impl Probe {
+    /// Whether an answer may still come in time. Once its deadline has come, the probe is lost.
+    fn awaits_answer(&mut self, now: Time) -> bool {
+        if self.fate == Fate::Outstanding && self.deadline <= now {
+            self.fate = Fate::Lost(self.deadline);
+        }
+        self.fate == Fate::Outstanding
+    }
+}
+
 /// A run of losses that reaches up to now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LossRun {
@@ -143,11 +153,8 @@ impl Ring {
         let mut run = LossRun::default();
         let (mut all, mut same) = (true, true);
         for p in self.probes.iter_mut().rev() {
-            if p.fate == Fate::Outstanding {
-                if p.deadline > now {
-                    continue;
-                }
-                p.fate = Fate::Lost(p.deadline);
+            if p.awaits_answer(now) {
+                continue;
             }
             match p.fate {
                 Fate::Lost(at) => {
@@ -175,11 +182,8 @@ impl Ring {
         let (mut all_run, mut target_run) = (0, 0);
         let (mut all, mut same) = (true, true);
         for p in self.probes.iter_mut().rev() {
-            if p.fate == Fate::Outstanding {
-                if p.deadline > now {
-                    continue;
-                }
-                p.fate = Fate::Lost(p.deadline);
+            if p.awaits_answer(now) {
+                continue;
             }
             match p.fate {
                 // Held back by somebody's queue while the path was dead: proves nothing about now.
