@@ -13,6 +13,7 @@ mod engine;
 mod group;
 pub mod input;
 mod inventory;
+pub mod lagg;
 mod nic;
 pub mod persist;
 mod placement;

@@ -1,8 +1,8 @@
 //! What must survive the process: homes, verdicts, OFFLINE, routes on loan, original sysctls. Plain data;
 //! the daemon writes it to the state directory as the engine hands it out.
 
-use mpath_model::kernel::{Address, Route, Sysctl};
-use mpath_model::{IfAddr, IfIndex};
+use mpath_model::kernel::{Address, LaggBackend, Route, Sysctl};
+use mpath_model::{IfAddr, IfIndex, Mac};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format. A file with a newer one is moved aside, never guessed at.
@@ -21,6 +21,37 @@ pub struct Persistent {
     pub nics: Vec<NicMemory>,
     /// Sysctls as they were before mpathd changed them.
     pub sysctls: Vec<(String, Sysctl, i32)>,
+    /// Interfaces that mpathd made as laggs, and their ports as they were found.
+    #[serde(default)]
+    pub laggs: Vec<LaggMemory>,
+}
+
+/// A lagg that mpathd made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaggMemory {
+    /// Name.
+    pub name: String,
+    /// How it was made.
+    pub backend: LaggBackend,
+    /// Port whose own link-layer address the lagg has.
+    pub primary: String,
+    /// Its link-layer address.
+    pub mac: Mac,
+    /// Addresses that mpathd put on it.
+    pub installed: Vec<IfAddr>,
+    /// Its ports.
+    pub ports: Vec<PortMemory>,
+}
+
+/// A port as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortMemory {
+    /// Name.
+    pub name: String,
+    /// Its own link-layer address.
+    pub mac: Mac,
+    /// Its own MTU in bytes.
+    pub mtu: u32,
 }
 
 /// A data address and where it belongs.

@@ -257,6 +257,7 @@ pub fn describe(op: &KernelOp, name: &dyn Fn(IfIndex) -> String) -> String {
         KernelOp::DelNeighbour { index, address } => format!("RTM_DELNEIGH {address} on {}", name(*index)),
         KernelOp::Announce { index, address, .. } => format!("announcing {address} on {}", name(*index)),
         KernelOp::Solicit { index, target, .. } => format!("soliciting {target} on {}", name(*index)),
+        KernelOp::Lagg(op) => crate::lagg::describe(op, name),
         KernelOp::SetSysctl { interface, key, value } => {
             format!("{}/conf/{interface}/{} = {value}", key.path().0, key.path().1)
         }

@@ -146,6 +146,8 @@ impl Kernel {
                 };
                 self.sender.send(*index, &frame)
             }
+            // No back-end is there yet.
+            KernelOp::Lagg(_) => Err(Errno::EOPNOTSUPP),
             KernelOp::SetSysctl { interface, key, value } => sysctl::write(interface, *key, *value),
             KernelOp::AddAddress(_)
             | KernelOp::DelAddress { .. }

@@ -3,10 +3,12 @@
 //! rtnetlink's own (`linux/if_addr.h`, `linux/rtnetlink.h`), so that an object can be put back exactly as it
 //! was found.
 
+mod lagg;
 mod packet;
 mod request;
 mod sysctl;
 
+pub use lagg::{LaggBackend, LaggOp, Steering};
 pub use packet::{Heard, Listen, Packet, Transmit};
 pub use request::{KernelOp, Placing};
 pub use sysctl::Sysctl;
@@ -65,6 +67,12 @@ pub struct Link {
     pub master: Option<IfIndex>,
     /// IFLA_INFO_KIND ("veth", "vlan", ...); none for physical NICs.
     pub kind: Option<String>,
+    /// IFLA_LINK in this network namespace: what a VLAN or macvlan lies on, or the other end of a veth pair.
+    #[serde(default)]
+    pub parent: Option<IfIndex>,
+    /// Of a port of a bridge or bond: whether frames pass through it now.
+    #[serde(default)]
+    pub passes: Option<bool>,
 }
 
 /// Lifetime without end (IFA_CACHEINFO).
@@ -250,6 +258,9 @@ pub struct Inventory {
     pub neighbours: Vec<Neighbour>,
     /// Interface sysctls that mpathd may change, as they are now: (interface, key, value).
     pub sysctls: Vec<(String, Sysctl, i32)>,
+    /// What mpathd's redirections do: name of the lagg, and where its frames go.
+    #[serde(default)]
+    pub steering: Vec<(String, Steering)>,
 }
 
 /// What the kernel tells of by itself.

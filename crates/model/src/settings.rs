@@ -1,6 +1,7 @@
 //! Validated settings: what `mpathd.toml` and `/etc/default/mpathd` mean, free of contradictions.
 
 use crate::addr::IfAddr;
+use crate::kernel::LaggBackend;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,6 +16,9 @@ pub struct Settings {
     pub detection: Detection,
     /// `[[group]]`
     pub groups: Vec<Group>,
+    /// `[[lagg]]`
+    #[serde(default)]
+    pub laggs: Vec<Lagg>,
 }
 
 /// `[daemon]`
@@ -168,3 +172,51 @@ pub struct DataAddress {
     /// Name of the member it lives on: resolved, never empty.
     pub home: String,
 }
+
+/// `[[lagg]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lagg {
+    /// Interface name, 1 to 15 characters.
+    pub name: String,
+    /// Names of the ports in configuration order; the first is the primary. 0 to 32 of them.
+    pub ports: Vec<String>,
+    /// Addresses on the lagg itself.
+    pub addresses: Vec<IfAddr>,
+    /// How to make it; none: the best that this kernel has.
+    pub backend: Option<LaggBackend>,
+    /// Traffic goes back to an earlier port once that is usable again.
+    pub failback: bool,
+    /// For so long such a port must have been usable without interruption. 0 is FreeBSD's behaviour.
+    pub failback_delay: Duration,
+    /// After a switch, frames to the lagg are taken from the old port too for so long.
+    pub rx_grace: Duration,
+    /// Whether ports are probed.
+    pub probe: ProbeMode,
+    /// Requested failure detection time, 20 ms to 1 h.
+    pub failure_detection_time: Duration,
+    /// Named targets instead of discovery.
+    pub targets: Vec<IpAddr>,
+}
+
+impl Lagg {
+    /// A lagg with nothing but defaults: what `ifconfig laggN create` makes.
+    pub fn new(name: &str, detection: &Detection) -> Lagg {
+        Lagg {
+            name: name.to_string(),
+            ports: Vec::new(),
+            addresses: Vec::new(),
+            backend: None,
+            failback: true,
+            failback_delay: Duration::ZERO,
+            rx_grace: LAGG_RX_GRACE,
+            probe: ProbeMode::Auto,
+            failure_detection_time: detection.failure_detection_time,
+            targets: Vec::new(),
+        }
+    }
+}
+
+/// Default `rx_grace` of a lagg.
+pub const LAGG_RX_GRACE: Duration = Duration::from_secs(2);
+/// Ports of a lagg, at most (lagg-carp.md A.1).
+pub const LAGG_MAX_PORTS: usize = 32;

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub mod errno {
     pub const EPERM: i32 = 1;
+    pub const EOPNOTSUPP: i32 = 95;
     pub const ENOENT: i32 = 2;
     pub const ESRCH: i32 = 3;
     pub const ENOMEM: i32 = 12;
@@ -89,6 +90,8 @@ impl Kernel {
             mtu: 1500,
             master: None,
             kind: None,
+            parent: None,
+            passes: None,
         };
         for key in Sysctl::ALL {
             self.sysctls.insert((name.to_string(), key), 0);
@@ -225,6 +228,7 @@ impl Kernel {
                 .filter(|((name, _), _)| name != "lo")
                 .map(|((name, key), value)| (name.clone(), *key, *value))
                 .collect(),
+            steering: Vec::new(),
         }
     }
 
@@ -250,6 +254,8 @@ impl Kernel {
                 Some(link) if !link.up => errno::ENETDOWN,
                 Some(_) => 0,
             },
+            // This kernel has groups only.
+            KernelOp::Lagg(_) => errno::EOPNOTSUPP,
             KernelOp::SetSysctl { interface, key, value } => {
                 if *key == Sysctl::DisableIpv6 {
                     return errno::EPERM;

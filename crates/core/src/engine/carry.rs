@@ -243,7 +243,7 @@ impl Engine {
             | KernelOp::Solicit { .. }
             | KernelOp::FlushNeighbours(_)
             | KernelOp::DelNeighbour { .. } => return,
-            KernelOp::AddRoute(..) | KernelOp::DelRoute(_) => {}
+            KernelOp::AddRoute(..) | KernelOp::DelRoute(_) | KernelOp::Lagg(_) => {}
         }
         self.held.push(Held { op, times: 0, until: now + SUCCESS_HOLD, due: false });
     }

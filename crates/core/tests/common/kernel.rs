@@ -53,6 +53,8 @@ impl Kernel {
             mtu: 1500,
             master: None,
             kind: None,
+            parent: None,
+            passes: None,
         };
         for key in Sysctl::ALL {
             self.sysctls.insert((name.to_string(), key), 0);
@@ -105,6 +107,7 @@ impl Kernel {
             routes: self.routes.clone(),
             neighbours: self.neighbours.clone(),
             sysctls: self.sysctls.iter().map(|((n, k), v)| (n.clone(), *k, *v)).collect(),
+            steering: Vec::new(),
         }
     }
 
@@ -154,6 +157,7 @@ impl Kernel {
             KernelOp::SetSysctl { interface, key, value } => {
                 self.sysctls.insert((interface.clone(), *key), *value);
             }
+            KernelOp::Lagg(_) => return 95,
             KernelOp::FlushNeighbours(index) => self.neighbours.retain(|n| n.index != *index),
             KernelOp::DelNeighbour { .. } | KernelOp::Announce { .. } | KernelOp::Solicit { .. } => {}
         }

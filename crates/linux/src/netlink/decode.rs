@@ -28,11 +28,17 @@ mod ifla {
     pub(super) const ADDRESS: u16 = 1;
     pub(super) const IFNAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
+    pub(super) const LINK: u16 = 5;
     pub(super) const MASTER: u16 = 10;
     pub(super) const WIRELESS: u16 = 11;
     pub(super) const OPERSTATE: u16 = 16;
     pub(super) const LINKINFO: u16 = 18;
+    pub(super) const LINK_NETNSID: u16 = 37;
     pub(super) const INFO_KIND: u16 = 1;
+    pub(super) const INFO_SLAVE_KIND: u16 = 4;
+    pub(super) const INFO_SLAVE_DATA: u16 = 5;
+    pub(super) const BRPORT_STATE: u16 = 1;
+    pub(super) const BOND_SLAVE_STATE: u16 = 1;
 }
 
 /// IFA_* (linux/if_addr.h).
@@ -88,6 +94,8 @@ const NTF_PROXY: u8 = 0x08;
 const NTF_ROUTER: u8 = 0x80;
 /// Ticks of the kernel's clock_t in a second, on every architecture that mpathd runs on.
 const USER_HZ: i32 = 100;
+const BR_STATE_FORWARDING: u8 = 3;
+const BOND_STATE_ACTIVE: u8 = 0;
 
 /// What a notification of this message type with these NLM_F_* flags tells; `None` where it does not concern mpathd.
 pub fn event(kind: u16, flags: u16, payload: &[u8]) -> Result<Option<KernelEvent>, DecodeError> {
@@ -135,7 +143,10 @@ pub fn link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
         mtu: 0,
         master: None,
         kind: None,
+        parent: None,
+        passes: None,
     };
+    let mut elsewhere = false;
     for attribute in NlasIterator::new(attributes) {
         let attribute = attribute?;
         let value = attribute.value();
@@ -145,7 +156,9 @@ pub fn link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
             ifla::MTU => link.mtu = word(value)?,
             ifla::MASTER => link.master = Some(word(value)?),
             ifla::OPERSTATE => operstate = byte(value)?,
-            ifla::LINKINFO => link.kind = info_kind(value)?,
+            ifla::LINK => link.parent = Some(word(value)?).filter(|i| *i != 0 && *i != link.index),
+            ifla::LINK_NETNSID => elsewhere = true,
+            ifla::LINKINFO => (link.kind, link.passes) = link_info(value)?,
             // A message of a wireless driver that merely looks like a link's.
             ifla::WIRELESS => return Ok(None),
             _ => {}
@@ -154,15 +167,36 @@ pub fn link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
     if link.name.is_empty() {
         return Err("link without a name".into());
     }
+    link.parent = link.parent.filter(|_| !elsewhere);
     link.running = link.up && flags & IFF_LOWER_UP != 0 && matches!(operstate, OPER_UP | OPER_UNKNOWN);
     Ok(Some(link))
 }
 
-fn info_kind(nested: &[u8]) -> Result<Option<String>, DecodeError> {
+/// IFLA_INFO_KIND, and whether frames pass through a port of a bridge or bond.
+fn link_info(nested: &[u8]) -> Result<(Option<String>, Option<bool>), DecodeError> {
+    let (mut kind, mut port_of, mut data) = (None, String::new(), Vec::new());
     for attribute in NlasIterator::new(nested) {
         let attribute = attribute?;
-        if attribute.kind() == ifla::INFO_KIND {
-            return text(attribute.value()).map(Some);
+        match attribute.kind() {
+            ifla::INFO_KIND => kind = Some(text(attribute.value())?),
+            ifla::INFO_SLAVE_KIND => port_of = text(attribute.value())?,
+            ifla::INFO_SLAVE_DATA => data = attribute.value().to_vec(),
+            _ => {}
+        }
+    }
+    let passes = match port_of.as_str() {
+        "bridge" => state(&data, ifla::BRPORT_STATE)?.map(|s| s == BR_STATE_FORWARDING),
+        "bond" => state(&data, ifla::BOND_SLAVE_STATE)?.map(|s| s == BOND_STATE_ACTIVE),
+        _ => None,
+    };
+    Ok((kind, passes))
+}
+
+fn state(nested: &[u8], wanted: u16) -> Result<Option<u8>, DecodeError> {
+    for attribute in NlasIterator::new(nested) {
+        let attribute = attribute?;
+        if attribute.kind() == wanted {
+            return byte(attribute.value()).map(Some);
         }
     }
     Ok(None)

@@ -45,6 +45,7 @@ pub fn request(op: &KernelOp) -> Option<Request> {
         KernelOp::FlushNeighbours(_)
         | KernelOp::Announce { .. }
         | KernelOp::Solicit { .. }
+        | KernelOp::Lagg(_)
         | KernelOp::SetSysctl { .. } => return None,
     })
 }

@@ -84,6 +84,10 @@ pub struct Listen {
     pub echo: Vec<(IfIndex, Family)>,
     /// Interfaces whose ARP packets are wanted.
     pub arp: Vec<IfIndex>,
+    /// Ports of laggs whose ARP packets are wanted, also those that the lagg does not take, with the link-layer address from
+    /// which each is probed.
+    #[serde(default)]
+    pub ports: Vec<(IfIndex, Mac)>,
     /// Interfaces whose carrier is polled beside the kernel's events.
     pub carrier: Vec<IfIndex>,
 }

@@ -1,6 +1,6 @@
 //! What the kernel is asked to do, one request each. The order of requests is the engine's affair.
 
-use super::{Address, Route, Sysctl};
+use super::{Address, LaggOp, Route, Sysctl};
 use crate::IfIndex;
 use crate::addr::IfAddr;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,8 @@ pub enum KernelOp {
         /// Who is asked.
         target: IpAddr,
     },
+    /// Anything about a lagg or its ports.
+    Lagg(LaggOp),
     /// Writes an interface sysctl.
     SetSysctl {
         /// Interface name.
@@ -85,6 +87,7 @@ impl KernelOp {
             | KernelOp::DelNeighbour { index, .. }
             | KernelOp::Announce { index, .. }
             | KernelOp::Solicit { index, .. } => Some(*index),
+            KernelOp::Lagg(op) => op.index(),
             KernelOp::SetSysctl { .. } => None,
         }
     }
