@@ -121,7 +121,7 @@ fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults
     check::all(cx, &drafts);
     detection::note_overruled_by_groups(cx, detection_table.as_ref(), &drafts, defaults);
     let groups = drafts.into_iter().map(|draft| draft.finish(&detection)).collect();
-    Settings { daemon, detection, groups, laggs: Vec::new() }
+    Settings { daemon, detection, groups, laggs: Vec::new(), carps: Vec::new() }
 }
 
 /// Reports a key that its table does not have.

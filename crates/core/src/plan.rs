@@ -258,6 +258,13 @@ pub fn describe(op: &KernelOp, name: &dyn Fn(IfIndex) -> String) -> String {
         KernelOp::Announce { index, address, .. } => format!("announcing {address} on {}", name(*index)),
         KernelOp::Solicit { index, target, .. } => format!("soliciting {target} on {}", name(*index)),
         KernelOp::Lagg(op) => crate::lagg::describe(op, name),
+        KernelOp::AddVirtual { name: device, parent, .. } => {
+            format!("RTM_NEWLINK {device} on {}", name(*parent))
+        }
+        KernelOp::DelLink(index) => format!("RTM_DELLINK {}", name(*index)),
+        KernelOp::SetLink { index, up } => {
+            format!("setting {} {}", name(*index), if *up { "up" } else { "down" })
+        }
         KernelOp::SetSysctl { interface, key, value } => {
             format!("{}/conf/{interface}/{} = {value}", key.path().0, key.path().1)
         }

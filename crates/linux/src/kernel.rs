@@ -5,7 +5,7 @@
 
 use crate::netlink::{Drained, Socket, decode, encode};
 use crate::packet::Sender;
-use crate::{Error, sysctl};
+use crate::{Error, sysctl, virtual_mac};
 use mpath_model::kernel::{Inventory, KernelOp, Sysctl, nud};
 use mpath_model::{Address, Family, IfAddr, IfIndex, KernelEvent, Link, Mac, Neighbour};
 use mpath_wire::{arp, ndisc};
@@ -148,11 +148,16 @@ impl Kernel {
             }
             // No back-end is there yet.
             KernelOp::Lagg(_) => Err(Errno::EOPNOTSUPP),
+            KernelOp::AddVirtual { name, parent, mac } => {
+                virtual_mac::create(&mut self.requests, name, *parent, *mac)
+            }
             KernelOp::SetSysctl { interface, key, value } => sysctl::write(interface, *key, *value),
             KernelOp::AddAddress(_)
             | KernelOp::DelAddress { .. }
             | KernelOp::AddRoute(..)
             | KernelOp::DelNeighbour { .. }
+            | KernelOp::DelLink(_)
+            | KernelOp::SetLink { .. }
             | KernelOp::DelRoute(_) => Err(Errno::EINVAL),
         }
     }

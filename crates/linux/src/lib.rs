@@ -2,6 +2,7 @@
 //! clocks. It decides nothing: it shows what is there, tells of changes and does what it is told. All
 //! `unsafe` is in [`sys`], all knowledge of netlink messages in [`netlink`].
 
+mod adverts;
 pub mod clock;
 pub mod echo;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod packet;
 pub mod probes;
 pub mod sys;
 pub mod sysctl;
+mod virtual_mac;
 
 pub use error::Error;
 pub use kernel::Kernel;

@@ -1,21 +1,28 @@
 //! The sockets the engine listens and sends with: which are open follows from what it wants to hear.
 
 use crate::Error;
+use crate::adverts::Adverts;
 use crate::echo::{EchoSocket, Request};
 use crate::packet::{ArpListener, Sender};
+use mpath_model::carp::CarpId;
 use mpath_model::kernel::{Heard, Listen, Transmit};
 use mpath_model::{Family, IfIndex};
+use mpath_wire::carp::Authenticator;
 use mpath_wire::icmp;
 use nix::errno::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::RawFd;
 
-/// All probe sockets.
+/// What makes and proves the digests of each vhid.
+pub type Keys = HashMap<CarpId, Authenticator>;
+
+/// All probe sockets, and those of CARP.
 #[derive(Debug, Default)]
 pub struct Probes {
     echo: BTreeMap<(IfIndex, Family), EchoSocket>,
     arp: BTreeMap<IfIndex, ArpListener>,
+    adverts: Adverts,
     sender: Option<Sender>,
     generation: u64,
 }
@@ -54,6 +61,8 @@ impl Probes {
                 }
             }
         }
+        let failed = self.adverts.listen(&wanted.carp, &mut changed);
+        errors.extend(failed.into_iter().map(|(index, error)| (index, named(error, index, names))));
         self.generation += u64::from(changed);
         errors
     }
@@ -61,7 +70,12 @@ impl Probes {
     /// Descriptors that are open now.
     pub fn fds(&self) -> Vec<RawFd> {
         let echo = self.echo.values().map(EchoSocket::fd);
-        echo.chain(self.arp.values().map(ArpListener::fd)).collect()
+        echo.chain(self.arp.values().map(ArpListener::fd)).chain(self.adverts.fds()).collect()
+    }
+
+    /// Passphrases of CARP's vhids with their addresses, in place of those known before.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.adverts.set_keys(keys);
     }
 
     /// Counts the changes of [`Probes::fds`]. After a change all descriptors have to be registered anew: a
@@ -76,7 +90,10 @@ impl Probes {
         if let Some(socket) = self.echo.values().find(|s| s.fd() == fd) {
             return socket.receive(out);
         }
-        self.arp.values().find(|s| s.fd() == fd).is_some_and(|socket| socket.receive(out))
+        if let Some(socket) = self.arp.values().find(|s| s.fd() == fd) {
+            return socket.receive(out);
+        }
+        self.adverts.receive(fd, out)
     }
 
     /// Sends a packet. An echo needs its socket open (see [`Probes::listen`]), else ENOTCONN.
@@ -92,6 +109,10 @@ impl Probes {
                 })
             }
             Transmit::Frame { index, bytes } => self.sender()?.send(*index, bytes),
+            Transmit::Advert(advert) => match self.adverts.send(advert)? {
+                Some(frame) => self.sender()?.send(advert.index, &frame),
+                None => Ok(()),
+            },
         };
         sent.map_err(io::Error::from)
     }

@@ -18,7 +18,11 @@ pub fn write(interface: &str, key: Sysctl, value: i32) -> Result<(), Errno> {
     if key == Sysctl::DisableIpv6 {
         return Err(Errno::EPERM);
     }
-    let path = path(interface, key).ok_or(Errno::EINVAL)?;
+    write_file(&path(interface, key).ok_or(Errno::EINVAL)?, value)
+}
+
+/// Writes a number to a file below /proc/sys.
+pub(crate) fn write_file(path: &str, value: i32) -> Result<(), Errno> {
     let written = OpenOptions::new()
         .write(true)
         .open(path)

@@ -28,7 +28,7 @@ fn addressed() -> Net {
 }
 
 fn listen(probes: &mut Probes, echo: &[(IfIndex, Family)], arp: &[IfIndex]) {
-    let wanted = Listen { echo: echo.to_vec(), arp: arp.to_vec(), ports: Vec::new(), carrier: Vec::new() };
+    let wanted = Listen { echo: echo.to_vec(), arp: arp.to_vec(), ..Listen::default() };
     let errors = probes.listen(&wanted, &|_| None);
     assert!(errors.is_empty(), "{errors:?}");
 }

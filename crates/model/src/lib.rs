@@ -2,6 +2,7 @@
 //! asked to do, validated settings, the status snapshot and events. No I/O and no decisions live here.
 
 pub mod addr;
+pub mod carp;
 pub mod event;
 pub mod kernel;
 pub mod settings;

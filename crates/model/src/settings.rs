@@ -2,8 +2,9 @@
 
 use crate::addr::IfAddr;
 use crate::kernel::LaggBackend;
+use crate::carp::{CarpId, Over};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ pub struct Settings {
     /// `[[lagg]]`
     #[serde(default)]
     pub laggs: Vec<Lagg>,
+    /// `[[carp]]`
+    #[serde(default)]
+    pub carps: Vec<Carp>,
 }
 
 /// `[daemon]`
@@ -220,3 +224,62 @@ impl Lagg {
 pub const LAGG_RX_GRACE: Duration = Duration::from_secs(2);
 /// Ports of a lagg, at most (lagg-carp.md A.1).
 pub const LAGG_MAX_PORTS: usize = 32;
+/// `[[carp]]`: one vhid (lagg-carp.md B.10).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carp {
+    /// What it runs over.
+    pub over: Over,
+    /// 1 to 255, once on an interface or group.
+    pub vhid: u8,
+    /// Where the passphrase is. The passphrase itself is no setting: settings are shown and recorded.
+    pub passphrase: PassphraseSource,
+    /// Seconds between adverts, 1 to 255.
+    pub advbase: u8,
+    /// 1/256 seconds more, 0 to 254.
+    pub advskew: u8,
+    /// Takes over from a master that advertises less often.
+    pub preempt: bool,
+    /// The addresses answer with the virtual MAC 00:00:5e:00:01:VHID.
+    pub vmac: bool,
+    /// Unicast peer for IPv4 instead of 224.0.0.18.
+    pub peer: Option<Ipv4Addr>,
+    /// Unicast peer for IPv6 instead of ff02::12.
+    pub peer6: Option<Ipv6Addr>,
+    /// What is done about packets that were seen before.
+    pub replay: Replay,
+    /// Virtual addresses, at least one.
+    pub addresses: Vec<IfAddr>,
+}
+
+impl Carp {
+    /// Its name among the vhids of this host.
+    pub fn id(&self) -> CarpId {
+        CarpId { over: self.over.clone(), vhid: self.vhid }
+    }
+}
+
+/// Where a passphrase is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PassphraseSource {
+    /// There is none: the key is empty, as on FreeBSD without `pass`.
+    #[default]
+    None,
+    /// The first line of this file.
+    File(PathBuf),
+    /// A credential of this name from the service manager (systemd.exec(5), LoadCredential=).
+    Credential(String),
+}
+
+/// What is done about packets that were seen before (lagg-carp.md B.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replay {
+    /// Nothing.
+    Off,
+    /// Own packets that come back are dropped.
+    #[default]
+    Loop,
+    /// Counters must increase; only among hosts that all run mpathd.
+    Strict,
+}

@@ -256,6 +256,18 @@ impl Kernel {
             },
             // This kernel has groups only.
             KernelOp::Lagg(_) => errno::EOPNOTSUPP,
+            KernelOp::AddVirtual { name, parent, mac } => self.add_virtual(name, *parent, *mac),
+            KernelOp::DelLink(index) | KernelOp::SetLink { index, .. } if !self.links.contains_key(index) => {
+                errno::ENODEV
+            }
+            KernelOp::DelLink(index) => {
+                self.remove_link(*index);
+                0
+            }
+            KernelOp::SetLink { index, up } => {
+                self.set_admin(*index, *up);
+                0
+            }
             KernelOp::SetSysctl { interface, key, value } => {
                 if *key == Sysctl::DisableIpv6 {
                     return errno::EPERM;
@@ -269,6 +281,22 @@ impl Kernel {
                 }
             }
         }
+    }
+
+    /// A device with a virtual MAC. Its carrier is always there.
+    fn add_virtual(&mut self, name: &str, parent: IfIndex, mac: Mac) -> i32 {
+        if !self.links.contains_key(&parent) {
+            return errno::ENODEV;
+        }
+        if self.links.values().any(|l| l.name == name) {
+            return errno::EEXIST;
+        }
+        let index = self.create_link(name, mac);
+        if let Some(link) = self.links.get_mut(&index) {
+            link.kind = Some("macvlan".to_string());
+            self.events.push(KernelEvent::Link(link.clone()));
+        }
+        0
     }
 
     fn flush_neighbours(&mut self, index: IfIndex) {

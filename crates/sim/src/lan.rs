@@ -126,6 +126,7 @@ impl Lan {
                 })
                 .collect(),
             Transmit::Frame { bytes, .. } => self.frame(nic, bytes, rng),
+            Transmit::Advert(_) => Vec::new(),
         }
     }
 
@@ -223,6 +224,7 @@ impl Lan {
     pub fn interface(what: &Transmit) -> IfIndex {
         match what {
             Transmit::Echo { index, .. } | Transmit::Frame { index, .. } => *index,
+            Transmit::Advert(advert) => advert.index,
         }
     }
 }

@@ -343,6 +343,7 @@ impl World {
                 self.daemon.listen.echo.contains(&(index, family)) && self.kernel.holds(to)
             }
             Packet::Arp { .. } => self.daemon.listen.arp.contains(&index),
+            Packet::Carp(_) => false,
         };
         if wanted {
             self.feed(Input::Heard(Heard { index, at: self.now, what: packet }));

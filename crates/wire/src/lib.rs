@@ -7,6 +7,7 @@
 
 pub mod arp;
 mod bytes;
+pub mod carp;
 pub mod checksum;
 mod error;
 pub mod ethernet;

@@ -46,6 +46,7 @@ impl Engine {
                     }
                 }
                 Packet::EchoReply { .. } => {} // somebody else's ping
+                Packet::Carp(_) => {}          // not a matter of groups
                 Packet::Arp { reply, sender_mac, sender, target_mac, .. } => {
                     let own = self.inventory.links.get(&heard.index).and_then(|l| l.mac);
                     let answer = *reply && own == Some(*target_mac);

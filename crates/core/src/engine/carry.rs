@@ -243,7 +243,12 @@ impl Engine {
             | KernelOp::Solicit { .. }
             | KernelOp::FlushNeighbours(_)
             | KernelOp::DelNeighbour { .. } => return,
-            KernelOp::AddRoute(..) | KernelOp::DelRoute(_) | KernelOp::Lagg(_) => {}
+            KernelOp::AddRoute(..)
+            | KernelOp::DelRoute(_)
+            | KernelOp::Lagg(_)
+            | KernelOp::AddVirtual { .. }
+            | KernelOp::DelLink(_)
+            | KernelOp::SetLink { .. } => {}
         }
         self.held.push(Held { op, times: 0, until: now + SUCCESS_HOLD, due: false });
     }

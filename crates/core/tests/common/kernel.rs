@@ -63,6 +63,14 @@ impl Kernel {
         self.links.insert(index, link);
     }
 
+    fn add_virtual(&mut self, name: &str, parent: IfIndex, mac: Mac) {
+        let index = 100 + self.links.keys().max().copied().unwrap_or(0).max(parent);
+        self.add_link(index, name);
+        self.change_link(index, |l| {
+            (l.mac, l.up, l.running, l.kind) = (Some(mac), false, false, Some("macvlan".to_string()));
+        });
+    }
+
     pub fn remove_link(&mut self, index: IfIndex) {
         let gone: Vec<IfAddr> = self.on(index).map(|a| a.addr).collect();
         gone.iter().for_each(|a| self.drop_address(index, a));
@@ -159,6 +167,14 @@ impl Kernel {
             }
             KernelOp::Lagg(_) => return 95,
             KernelOp::FlushNeighbours(index) => self.neighbours.retain(|n| n.index != *index),
+            KernelOp::AddVirtual { name, parent, mac } => {
+                if self.links.values().any(|l| l.name == *name) {
+                    return 17;
+                }
+                self.add_virtual(name, *parent, *mac);
+            }
+            KernelOp::DelLink(index) => self.remove_link(*index),
+            KernelOp::SetLink { index, up } => self.admin(*index, *up),
             KernelOp::DelNeighbour { .. } | KernelOp::Announce { .. } | KernelOp::Solicit { .. } => {}
         }
         0

@@ -158,6 +158,7 @@ impl Lab {
         let (index, seq, family) = match &what {
             Transmit::Echo { index, seq, target, .. } => (*index, Some(*seq), Family::of(target)),
             Transmit::Frame { index, .. } => (*index, None, Family::Inet),
+            Transmit::Advert(a) => (a.index, None, Family::of(&a.source)),
         };
         if self.record {
             self.sent.push((self.now, what.clone()));

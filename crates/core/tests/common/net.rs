@@ -61,6 +61,7 @@ impl Net {
                 Some(arp) => (*index, IpAddr::V4(arp.target_ip)),
                 None => return Vec::new(),
             },
+            Transmit::Advert(_) => return Vec::new(),
         };
         if self.silent.contains(&index) || (self.loss > 0 && self.random(1000) < self.loss) {
             return Vec::new();
@@ -113,5 +114,6 @@ pub fn reply(what: &Transmit, from: IpAddr) -> Packet {
                 target: a.sender_ip,
             }
         }
+        Transmit::Advert(_) => unreachable!("nobody answers an advert"),
     }
 }

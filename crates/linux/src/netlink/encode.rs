@@ -7,7 +7,7 @@ use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE}
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
@@ -42,7 +42,10 @@ pub fn request(op: &KernelOp) -> Option<Request> {
             let (index, address) = (*index, *address);
             del_neighbour(&Neighbour { index, address, mac: None, state: 0, router: false })
         }
+        KernelOp::DelLink(index) => del_link(*index),
+        KernelOp::SetLink { index, up } => set_link(*index, *up),
         KernelOp::FlushNeighbours(_)
+        | KernelOp::AddVirtual { .. }
         | KernelOp::Announce { .. }
         | KernelOp::Solicit { .. }
         | KernelOp::Lagg(_)
@@ -196,6 +199,22 @@ pub fn del_neighbour(neighbour: &Neighbour) -> Request {
     let destination = NeighbourAddress::from(neighbour.address);
     message.attributes.push(NeighbourAttribute::Destination(destination));
     (RouteNetlinkMessage::DelNeighbour(message), 0)
+}
+
+/// RTM_DELLINK.
+fn del_link(index: IfIndex) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    (RouteNetlinkMessage::DelLink(message), 0)
+}
+
+/// RTM_NEWLINK that changes IFF_UP alone.
+fn set_link(index: IfIndex, up: bool) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.header.change_mask = LinkFlags::Up;
+    message.header.flags = if up { LinkFlags::Up } else { LinkFlags::empty() };
+    (RouteNetlinkMessage::NewLink(message), 0)
 }
 
 /// RTM_GETLINK of all interfaces.

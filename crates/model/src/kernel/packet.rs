@@ -2,6 +2,7 @@
 //! and `mpath-linux`.
 
 use crate::addr::{Family, Mac};
+use crate::carp::{CarpId, HeardAdvert, SendAdvert};
 use crate::{IfIndex, Time};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
@@ -31,6 +32,8 @@ pub enum Transmit {
         /// Ethernet header and what follows.
         bytes: Vec<u8>,
     },
+    /// A CARP advertisement; its digest is made on the way out.
+    Advert(SendAdvert),
 }
 
 /// A packet that came in on an interface under watch.
@@ -75,6 +78,8 @@ pub enum Packet {
         /// ar$tpa.
         target: Ipv4Addr,
     },
+    /// A packet of CARP's protocol number.
+    Carp(HeardAdvert),
 }
 
 /// What the outside world has to listen for on behalf of the engine. Given whole each time it changes.
@@ -90,4 +95,7 @@ pub struct Listen {
     pub ports: Vec<(IfIndex, Mac)>,
     /// Interfaces whose carrier is polled beside the kernel's events.
     pub carrier: Vec<IfIndex>,
+    /// Where adverts are expected, in which family, and whose passphrase and addresses they must fit.
+    #[serde(default)]
+    pub carp: Vec<(IfIndex, Family, CarpId)>,
 }

@@ -2,7 +2,7 @@
 
 use super::{Address, LaggOp, Route, Sysctl};
 use crate::IfIndex;
-use crate::addr::IfAddr;
+use crate::addr::{IfAddr, Mac};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -65,6 +65,25 @@ pub enum KernelOp {
     },
     /// Anything about a lagg or its ports.
     Lagg(LaggOp),
+    /// Makes a device with a virtual MAC on top of an interface: a private macvlan that is down, makes no addresses of
+    /// its own and answers only for what is put on it (lagg-carp.md C.8).
+    AddVirtual {
+        /// Name of the device.
+        name: String,
+        /// Interface below it.
+        parent: IfIndex,
+        /// The virtual MAC.
+        mac: Mac,
+    },
+    /// RTM_DELLINK.
+    DelLink(IfIndex),
+    /// Administratively up or down.
+    SetLink {
+        /// Interface.
+        index: IfIndex,
+        /// Up rather than down.
+        up: bool,
+    },
     /// Writes an interface sysctl.
     SetSysctl {
         /// Interface name.
@@ -84,6 +103,9 @@ impl KernelOp {
             KernelOp::AddRoute(r, _) | KernelOp::DelRoute(r) => r.hops.first().map(|h| h.index),
             KernelOp::DelAddress { index, .. }
             | KernelOp::FlushNeighbours(index)
+            | KernelOp::AddVirtual { parent: index, .. }
+            | KernelOp::DelLink(index)
+            | KernelOp::SetLink { index, .. }
             | KernelOp::DelNeighbour { index, .. }
             | KernelOp::Announce { index, .. }
             | KernelOp::Solicit { index, .. } => Some(*index),

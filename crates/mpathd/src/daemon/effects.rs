@@ -56,6 +56,7 @@ impl Daemon {
             let (index, family, seq) = match what {
                 Transmit::Echo { index, target, seq, .. } => (*index, Family::of(target), Some(*seq)),
                 Transmit::Frame { index, .. } => (*index, Family::Inet, None),
+                Transmit::Advert(advert) => (advert.index, Family::of(&advert.source), None),
             };
             let errno = error.raw_os_error().unwrap_or(0);
             self.queue.push_back(Input::SendFailed { index, seq, family, errno });

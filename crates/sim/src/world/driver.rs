@@ -169,13 +169,14 @@ impl World {
                         |a: &mpath_model::Address| a.addr.address == *source && !a.has(ifa::TENTATIVE);
                     if self.kernel.on(index).any(usable) { 0 } else { errno::EADDRNOTAVAIL }
                 }
-                Transmit::Frame { .. } => 0,
+                Transmit::Frame { .. } | Transmit::Advert(_) => 0,
             },
         };
         if errno != 0 {
             let (seq, family) = match what {
                 Transmit::Echo { seq, target, .. } => (Some(*seq), Family::of(target)),
                 Transmit::Frame { .. } => (None, Family::Inet),
+                Transmit::Advert(advert) => (None, Family::of(&advert.source)),
             };
             self.plan(us(1), Happening::SendFailed(self.daemon.life, index, seq, family, errno));
             return;
