@@ -88,6 +88,21 @@ pub fn failed_back(about: About<'_>) -> Message {
     message(Level::Notice, text, Some(EventKind::Failback), about)
 }
 
+/// An operator suspended moves on verdicts of probes.
+pub fn frozen(how_long: Option<Duration>) -> Message {
+    let text = match how_long {
+        Some(d) => format!("Frozen for {} s: verdicts of probes move nothing", d.as_secs_f64()),
+        None => "Frozen: verdicts of probes move nothing".to_string(),
+    };
+    message(Level::Notice, text, Some(EventKind::Config), About { nic: None, group: None })
+}
+
+/// Verdicts of probes count again.
+pub fn thawed() -> Message {
+    let text = "Thawed: verdicts of probes move addresses again".to_string();
+    message(Level::Notice, text, Some(EventKind::Config), About { nic: None, group: None })
+}
+
 /// 16: link down.
 pub fn link_down(about: About<'_>) -> Message {
     let text = format!("The link has gone down on {}", about.name());

@@ -8,7 +8,7 @@ use crate::diag::Message;
 use crate::group::{Group, NicId};
 use crate::input::{BatchId, Input, RequestId};
 use crate::inventory::Inventory;
-use crate::persist::Persistent;
+use crate::persist::{Freeze, Persistent};
 use crate::rng::Rng;
 use mpath_model::kernel::{KernelOp, Listen, Sysctl};
 use mpath_model::{Family, IfIndex, Settings, Status, Time};
@@ -19,8 +19,12 @@ use std::time::Duration;
 mod answers;
 mod carry;
 mod checks;
+mod chronicle;
 mod commands;
 mod configure;
+mod explain;
+mod foresee;
+mod freeze;
 mod judging;
 mod keeping;
 mod members;
@@ -84,6 +88,9 @@ pub struct Engine {
     scanning: bool,
     now: Time,
     flush: Vec<IfIndex>,
+    /// Verdicts of probes move nothing.
+    frozen: Option<Freeze>,
+    chronicle: chronicle::Chronicle,
     dirty: bool,
     refresh_targets: bool,
 }
@@ -118,6 +125,8 @@ impl Engine {
             scanning: false,
             now: Time::default(),
             flush: Vec::new(),
+            frozen: None,
+            chronicle: chronicle::Chronicle::default(),
             dirty: false,
             refresh_targets: false,
         }
@@ -143,6 +152,7 @@ impl Engine {
         if self.dirty && self.started {
             self.settle(now, out);
         }
+        self.chronicle.note(now, &out[first..]);
         out[first..].sort_by_key(order);
     }
 
@@ -170,6 +180,7 @@ impl Engine {
             self.keeping_deadline(),
             self.cooled(),
             self.groups.iter().filter_map(|g| g.grace).min(),
+            self.frozen.and_then(|f| f.until),
         ];
         first.into_iter().flatten().min()
     }
@@ -182,6 +193,7 @@ impl Engine {
             self.scan_at = now + SCAN_INTERVAL;
             self.resynchronise(out);
         }
+        self.end_freeze(now, out);
         self.probe(now, out);
         self.damping(now, out);
         let due = self.announcer.due(now);
@@ -226,6 +238,7 @@ impl Engine {
             let names: Vec<String> = group.nics.iter().map(|n| n.name().to_string()).collect();
             let has_family = |n: NicId, family: Family| inventory.has_family(&names[n], family);
             let before = group.moves.clone();
+            group.frozen = self.frozen.is_some();
             if crate::placement::place(group, &has_family) {
                 emptied.extend(group.moves.iter().filter(|m| !before.contains(m)).map(|m| (g, m.from)));
             }
@@ -246,7 +259,8 @@ impl Engine {
 
     /// What `mpathctl status` shows.
     pub fn snapshot(&self) -> Status {
-        crate::snapshot::snapshot(&self.version, &self.groups, &self.inventory)
+        let status = crate::snapshot::snapshot(&self.version, &self.groups, &self.inventory);
+        Status { frozen: self.frozen.is_some(), ..status }
     }
 
     fn tell(&self, out: &mut Vec<Action>, message: Message) {

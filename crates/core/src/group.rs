@@ -41,6 +41,8 @@ pub struct Group {
     pub former: Vec<mpath_model::IfIndex>,
     /// Members of other groups on which addresses of this group were when they changed groups: no copy may stay there.
     pub lenders: Vec<mpath_model::IfIndex>,
+    /// Verdicts of probes move nothing for now.
+    pub frozen: bool,
     /// Nothing is missing in the kernel, as of the last comparison.
     pub settled: bool,
     /// And nothing is superfluous either.
@@ -141,6 +143,7 @@ impl Group {
             condemned: Vec::new(),
             former: Vec::new(),
             lenders: Vec::new(),
+            frozen: false,
             settled: false,
             clean: false,
             anonymous: false,

@@ -4,6 +4,7 @@ use crate::persist::Persistent;
 use mpath_model::kernel::{Heard, Inventory, KernelEvent};
 use mpath_model::{IfIndex, Settings};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Identifies an operator's request, so that the reply finds its way back.
 pub type RequestId = u64;
@@ -69,6 +70,10 @@ pub enum Command {
     Offline(String),
     /// Puts it back: `mpathctl online IF`, `if_mpadm -r IF`.
     Online(String),
+    /// Moves nothing on verdicts of probes, for so long or until [`Command::Thaw`].
+    Freeze(Option<Duration>),
+    /// Ends [`Command::Freeze`].
+    Thaw,
     /// Logs the probe statistics (SIGUSR1).
     Statistics,
 }

@@ -2,7 +2,7 @@
 //! the daemon writes it to the state directory as the engine hands it out.
 
 use mpath_model::kernel::{Address, LaggBackend, Route, Sysctl};
-use mpath_model::{IfAddr, IfIndex, Mac};
+use mpath_model::{IfAddr, IfIndex, Mac, Time};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format. A file with a newer one is moved aside, never guessed at.
@@ -24,6 +24,16 @@ pub struct Persistent {
     /// Interfaces that mpathd made as laggs, and their ports as they were found.
     #[serde(default)]
     pub laggs: Vec<LaggMemory>,
+    /// Verdicts of probes move nothing.
+    #[serde(default)]
+    pub frozen: Option<Freeze>,
+}
+
+/// An operator wants verdicts of probes to move nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// Until then; none: until told otherwise.
+    pub until: Option<Time>,
 }
 
 /// A lagg that mpathd made.

@@ -75,6 +75,10 @@ impl Destinations {
     /// Where an item that belongs to `home` and is on `host` should be.
     fn host(&self, group: &Group, home: NicId, host: NicId, family: Family) -> NicId {
         let (h, at) = (&group.nics[home], &group.nics[host]);
+        // Frozen, only what an operator wants and what a dead link demands moves.
+        if group.frozen && at.index.is_some() && at.link && !at.offline && !(h.bring_home && h.usable()) {
+            return host;
+        }
         if home != host && h.usable() && !h.settings.standby && may_return(group, home, host) {
             return home;
         }

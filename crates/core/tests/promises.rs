@@ -8,6 +8,8 @@ mod common;
 
 #[path = "promises/answers.rs"]
 mod answers;
+#[path = "promises/asking.rs"]
+mod asking;
 #[path = "promises/checks.rs"]
 mod checks;
 #[path = "promises/families.rs"]

@@ -5,6 +5,7 @@ use crate::codec::{Framer, TooLong};
 use crate::failure::Failure;
 use crate::message::{Call, ReplyMessage, Request, ServiceInfo, TimedEvent, field};
 use mpath_model::Status;
+use mpath_model::explain::{Explanation, Plan};
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt;
@@ -93,6 +94,8 @@ pub struct Client {
     stream: UnixStream,
     framer: Framer,
     timeout: Duration,
+    /// It has said that it is mpathd.
+    known: bool,
 }
 
 impl Client {
@@ -105,7 +108,13 @@ impl Client {
         socket.set_write_timeout(Some(timeout)).map_err(fail("set up"))?;
         socket.connect(&address).map_err(|e| connect_error(path, timeout, e))?;
         let stream = UnixStream::from(std::os::fd::OwnedFd::from(socket));
-        Ok(Client { path: path.to_owned(), stream, framer: Framer::new(crate::MAX_REPLY), timeout })
+        Ok(Client {
+            path: path.to_owned(),
+            stream,
+            framer: Framer::new(crate::MAX_REPLY),
+            timeout,
+            known: false,
+        })
     }
 
     /// The whole picture.
@@ -114,14 +123,30 @@ impl Client {
         field(parameters, "status").map_err(|why| self.foreign(why))
     }
 
+    /// The evidence behind the verdict on one NIC, or on all.
+    pub fn explain(&mut self, interface: Option<&str>) -> Result<Vec<Explanation>, ClientError> {
+        let parameters = self.call(Request::Explain { interface: interface.map(str::to_owned) })?;
+        field(parameters, "explanations").map_err(|why| self.foreign(why))
+    }
+
+    /// What a step would do: a call of one of the `Plan` methods.
+    pub fn plan(&mut self, request: Request) -> Result<Plan, ClientError> {
+        let parameters = self.call(request)?;
+        field(parameters, "plan").map_err(|why| self.foreign(why))
+    }
+
     /// Who answers.
     pub fn info(&mut self) -> Result<ServiceInfo, ClientError> {
         let parameters = self.call(Request::GetInfo)?;
         serde_json::from_value(parameters).map_err(|e| self.foreign(e.to_string()))
     }
 
-    /// Makes a call and returns the parameters of its one reply.
+    /// Makes a call and returns the parameters of its one reply. Who is there is asked before anything is changed: any
+    /// varlink service could answer an empty success.
     pub fn call(&mut self, request: Request) -> Result<Value, ClientError> {
+        if request.changes() && !self.known {
+            self.introduce()?;
+        }
         self.send(&Call::new(request))?;
         let deadline = Instant::now() + self.timeout;
         let reply = self.receive(Some(deadline))?;
@@ -136,13 +161,19 @@ impl Client {
 
     /// Events from now on. Asks first who is there, because silence would not tell a foreign socket.
     pub fn watch(mut self) -> Result<Watch, ClientError> {
+        self.introduce()?;
+        self.send(&Call { request: Request::Watch, more: true, oneway: false })?;
+        Ok(Watch { client: self })
+    }
+
+    fn introduce(&mut self) -> Result<(), ClientError> {
         let info = self.info()?;
         if !info.interfaces.iter().any(|i| i == crate::INTERFACE) {
             let why = format!("{} answers, without {}", info.product, crate::INTERFACE);
             return Err(self.foreign(why));
         }
-        self.send(&Call { request: Request::Watch, more: true, oneway: false })?;
-        Ok(Watch { client: self })
+        self.known = true;
+        Ok(())
     }
 
     fn send(&mut self, call: &Call) -> Result<(), ClientError> {

@@ -2,6 +2,7 @@
 //! in [`crate::failure`].
 
 use crate::failure::Failure;
+use mpath_model::explain::{Explanation, Plan};
 use mpath_model::{Event, Status};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,30 @@ pub enum Request {
     },
     /// Reads the configuration again.
     Reload,
+    /// The evidence behind verdicts.
+    Explain {
+        /// Of this NIC; none: of all.
+        interface: Option<String>,
+    },
+    /// What losing a NIC would do.
+    PlanFailure {
+        /// Its name.
+        interface: String,
+    },
+    /// What a configuration would do.
+    PlanConfiguration {
+        /// Its text.
+        text: String,
+        /// How errors call it.
+        name: String,
+    },
+    /// Moves nothing on verdicts of probes.
+    Freeze {
+        /// For so long, ms; none: until thawed.
+        for_ms: Option<u64>,
+    },
+    /// Ends [`Request::Freeze`].
+    Thaw,
     /// Logs the probe statistics.
     Statistics,
     /// `org.varlink.service.GetInfo`
@@ -57,6 +82,11 @@ impl Request {
             Request::Offline { .. } => "org.mpathd.Offline",
             Request::Online { .. } => "org.mpathd.Online",
             Request::Reload => "org.mpathd.Reload",
+            Request::Explain { .. } => "org.mpathd.Explain",
+            Request::PlanFailure { .. } => "org.mpathd.PlanFailure",
+            Request::PlanConfiguration { .. } => "org.mpathd.PlanConfiguration",
+            Request::Freeze { .. } => "org.mpathd.Freeze",
+            Request::Thaw => "org.mpathd.Thaw",
             Request::Statistics => "org.mpathd.Statistics",
             Request::GetInfo => "org.varlink.service.GetInfo",
             Request::GetInterfaceDescription { .. } => "org.varlink.service.GetInterfaceDescription",
@@ -66,10 +96,19 @@ impl Request {
     /// Whether it changes something, so that the right to read is not enough.
     pub fn changes(&self) -> bool {
         match self {
-            Request::Offline { .. } | Request::Online { .. } | Request::Reload | Request::Statistics => true,
-            Request::Status | Request::Watch | Request::GetInfo | Request::GetInterfaceDescription { .. } => {
-                false
-            }
+            Request::Offline { .. }
+            | Request::Online { .. }
+            | Request::Reload
+            | Request::Statistics
+            | Request::Freeze { .. }
+            | Request::Thaw => true,
+            Request::Status
+            | Request::Watch
+            | Request::Explain { .. }
+            | Request::PlanFailure { .. }
+            | Request::PlanConfiguration { .. }
+            | Request::GetInfo
+            | Request::GetInterfaceDescription { .. } => false,
         }
     }
 
@@ -77,7 +116,11 @@ impl Request {
         match self {
             Request::Offline { interface }
             | Request::Online { interface }
+            | Request::PlanFailure { interface }
             | Request::GetInterfaceDescription { interface } => json!({ "interface": interface }),
+            Request::Explain { interface } => json!({ "interface": interface }),
+            Request::PlanConfiguration { text, name } => json!({ "text": text, "name": name }),
+            Request::Freeze { for_ms } => json!({ "for_ms": for_ms }),
             _ => json!({}),
         }
     }
@@ -128,32 +171,47 @@ impl Call {
             Some(Value::Object(map)) => map,
             Some(_) => return Err(BadCall::Malformed("'parameters' is not an object".to_owned())),
         };
-        let request = request(&raw.method, &parameters).map_err(BadCall::Answer)?;
+        let request = request(&raw.method, parameters).map_err(BadCall::Answer)?;
         Ok(Call { request, more: raw.more.unwrap_or(false), oneway: raw.oneway.unwrap_or(false) })
     }
 }
 
-fn request(method: &str, parameters: &Map<String, Value>) -> Result<Request, Failure> {
-    let interface = || match parameters.get("interface") {
-        Some(Value::String(name)) => Ok(name.clone()),
-        _ => Err(Failure::InvalidParameter { parameter: "interface".to_owned() }),
-    };
-    let (request, takes) = match method {
-        "org.mpathd.Status" => (Request::Status, None),
-        "org.mpathd.Watch" => (Request::Watch, None),
-        "org.mpathd.Offline" => (Request::Offline { interface: interface()? }, Some("interface")),
-        "org.mpathd.Online" => (Request::Online { interface: interface()? }, Some("interface")),
-        "org.mpathd.Reload" => (Request::Reload, None),
-        "org.mpathd.Statistics" => (Request::Statistics, None),
-        "org.varlink.service.GetInfo" => (Request::GetInfo, None),
+fn request(method: &str, parameters: Map<String, Value>) -> Result<Request, Failure> {
+    let mut p = Parameters(parameters);
+    let request = match method {
+        "org.mpathd.Status" => Request::Status,
+        "org.mpathd.Watch" => Request::Watch,
+        "org.mpathd.Offline" => Request::Offline { interface: p.take("interface")? },
+        "org.mpathd.Online" => Request::Online { interface: p.take("interface")? },
+        "org.mpathd.Reload" => Request::Reload,
+        "org.mpathd.Explain" => Request::Explain { interface: p.take("interface")? },
+        "org.mpathd.PlanFailure" => Request::PlanFailure { interface: p.take("interface")? },
+        "org.mpathd.PlanConfiguration" => {
+            Request::PlanConfiguration { text: p.take("text")?, name: p.take("name")? }
+        }
+        "org.mpathd.Freeze" => Request::Freeze { for_ms: p.take("for_ms")? },
+        "org.mpathd.Thaw" => Request::Thaw,
+        "org.mpathd.Statistics" => Request::Statistics,
+        "org.varlink.service.GetInfo" => Request::GetInfo,
         "org.varlink.service.GetInterfaceDescription" => {
-            (Request::GetInterfaceDescription { interface: interface()? }, Some("interface"))
+            Request::GetInterfaceDescription { interface: p.take("interface")? }
         }
         _ => return Err(unknown_method(method)),
     };
-    match parameters.keys().find(|key| Some(key.as_str()) != takes) {
+    match p.0.keys().next() {
         Some(extra) => Err(Failure::InvalidParameter { parameter: extra.clone() }),
         None => Ok(request),
+    }
+}
+
+/// The parameters of a call, taken out one by one: what is left at the end was not known.
+struct Parameters(Map<String, Value>);
+
+impl Parameters {
+    /// The parameter of this name; one that is missing is null, which is good for an optional one alone.
+    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Failure> {
+        let value = self.0.remove(name).unwrap_or(Value::Null);
+        serde_json::from_value(value).map_err(|_| Failure::InvalidParameter { parameter: name.to_owned() })
     }
 }
 
@@ -173,6 +231,10 @@ pub enum Reply {
     Done,
     /// To [`Request::Status`].
     Status(Box<Status>),
+    /// To [`Request::Explain`].
+    Explanations(Vec<Explanation>),
+    /// To [`Request::PlanFailure`] and [`Request::PlanConfiguration`].
+    Plan(Box<Plan>),
     /// To [`Request::Watch`]; more follow.
     Event(TimedEvent),
     /// To [`Request::GetInfo`].
@@ -195,6 +257,8 @@ impl Reply {
         match self {
             Reply::Done => encode_reply(&json!({}), false),
             Reply::Status(status) => encode_reply(&Status { status }, false),
+            Reply::Explanations(list) => encode_reply(&json!({ "explanations": list }), false),
+            Reply::Plan(plan) => encode_reply(&json!({ "plan": plan }), false),
             Reply::Event(event) => encode_reply(&Event { event }, true),
             Reply::Info(info) => encode_reply(info, false),
             Reply::Description(text) => encode_reply(&json!({ "description": text }), false),

@@ -4,6 +4,7 @@
 pub mod addr;
 pub mod carp;
 pub mod event;
+pub mod explain;
 pub mod kernel;
 pub mod settings;
 pub mod status;

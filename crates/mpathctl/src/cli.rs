@@ -22,6 +22,8 @@ Examples:
   mpathctl status                    every group, NIC and address, and what is wrong
   mpathctl status --exit-code        for monitoring: 0 all ok, 1 degraded, 2 failed
   mpathctl watch                     events as they happen; stop with ^C
+  mpathctl why eth1                  the evidence against a NIC, and what would repair it
+  mpathctl plan eth0                 what its failure would move, and where to
   mpathctl offline eth0              before the cable of eth0 is pulled for maintenance
   mpathctl online eth0               afterwards: its addresses come home
   mpathctl check mpathd.toml && mpathctl reload
@@ -37,14 +39,26 @@ pub(crate) enum Command {
     Status(crate::commands::status::Args),
     /// Show events as they happen
     Watch,
+    /// Tell why a NIC is judged as it is, and what would change that
+    Why(crate::commands::why::Args),
+    /// Tell what the failure of a NIC, or a configuration, would do now; changes nothing
+    Plan(crate::commands::plan::Args),
     /// Take a NIC out of service: its addresses move to another NIC of the group
     Offline(crate::commands::offline::Args),
     /// Put a NIC back into service and bring its addresses home
     Online(crate::commands::online::Args),
+    /// Watch and report, and move nothing because of unanswered probes
+    Freeze(crate::commands::freeze::Args),
+    /// End `freeze`: probes count again
+    Thaw,
     /// Check configuration files; needs no daemon
     Check(crate::commands::check::Args),
     /// Put the configuration file in force; a bad one is refused and the old one stays
     Reload,
+    /// Wait until every group and lagg has a usable NIC
+    WaitOnline(crate::commands::wait_online::Args),
+    /// Print the completions of a shell
+    Completions(crate::commands::completions::Args),
     /// Show failovers in a private network with the real daemon; needs no root
     Demo(crate::commands::demo::Args),
 }

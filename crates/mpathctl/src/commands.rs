@@ -1,12 +1,17 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod freeze;
 pub(crate) mod offline;
 pub(crate) mod online;
+pub(crate) mod plan;
 pub(crate) mod reload;
 pub(crate) mod status;
+pub(crate) mod wait_online;
 pub(crate) mod watch;
+pub(crate) mod why;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Error, Exit};
@@ -20,6 +25,12 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
         Command::Offline(args) => offline::run(cli, args),
         Command::Online(args) => online::run(cli, args),
         Command::Check(args) => check::run(cli, args),
+        Command::Why(args) => why::run(cli, args),
+        Command::Plan(args) => plan::run(cli, args),
+        Command::Freeze(args) => freeze::run(cli, args),
+        Command::Thaw => freeze::thaw(cli),
+        Command::WaitOnline(args) => wait_online::run(cli, args),
+        Command::Completions(args) => completions::run(args),
         Command::Reload => reload::run(cli),
         Command::Demo(args) => demo::run(cli, args),
     }
@@ -28,4 +39,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
 /// A connection to the daemon.
 fn connect(cli: &Cli) -> Result<Client, Error> {
     Ok(Client::connect(&cli.socket, TIMEOUT)?)
+}
+
+/// A duration of the command line, with its unit.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    mpath_config::duration::parse(text).map_err(|bad| format!("{}; {}", bad.message, bad.help))
 }

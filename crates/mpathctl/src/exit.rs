@@ -1,6 +1,7 @@
 //! The exit status, and errors with the status they end in.
 
 use mpath_ipc::{ClientError, Failure, Problem};
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ impl From<Exit> for ExitCode {
 pub(crate) enum Error {
     /// The daemon refused, or did not answer.
     Client(ClientError),
+    /// What the operator gave cannot be used: a sentence.
+    Usage(String),
     /// Writing to stdout failed.
     Output(io::Error),
 }
@@ -62,6 +65,7 @@ impl Error {
             },
             Error::Client(ClientError::Forbidden(_)) => Exit::Failed,
             Error::Client(_) => Exit::NoDaemon,
+            Error::Usage(_) => Exit::Usage,
             // Whoever reads has enough: that is no failure.
             Error::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Error::Output(_) => Exit::Failed,
@@ -70,16 +74,23 @@ impl Error {
 
     /// Tells on stderr, in one line unless the configuration is at fault.
     pub(crate) fn report(&self) {
-        let text = match self {
+        if !matches!(self, Error::Output(e) if e.kind() == io::ErrorKind::BrokenPipe) {
+            // Nobody is left to tell when stderr is gone.
+            let _ = io::stderr().write_all(format!("{self}\n").as_bytes());
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Error::Client(ClientError::Failed(failure @ Failure::ConfigError { errors })) => {
-                format!("{}mpathctl: {failure}; nothing was changed\n", problems(errors))
+                write!(f, "{}mpathctl: {failure}; nothing was changed", problems(errors))
             }
-            Error::Client(error) => format!("mpathctl: {error}\n"),
-            Error::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => return,
-            Error::Output(e) => format!("mpathctl: cannot write to stdout: {e}\n"),
-        };
-        // Nobody is left to tell when stderr is gone.
-        let _ = io::stderr().write_all(text.as_bytes());
+            Error::Client(error) => write!(f, "mpathctl: {error}"),
+            Error::Usage(text) => write!(f, "mpathctl: {text}"),
+            Error::Output(e) => write!(f, "mpathctl: cannot write to stdout: {e}"),
+        }
     }
 }
 

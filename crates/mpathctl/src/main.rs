@@ -6,12 +6,17 @@
 mod cli;
 mod commands;
 mod exit;
+mod names;
 mod output;
+mod table;
 
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = names::dispatch() {
+        return code;
+    }
     let cli = cli::Cli::parse();
     let outcome = commands::run(&cli);
     let exit = match outcome {

@@ -57,3 +57,8 @@ impl Style {
         if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
+
+/// One line on stderr. Nobody is left to tell when that is gone.
+pub(crate) fn complain(text: &str) {
+    let _ = io::stderr().write_all(format!("mpathctl: {text}\n").as_bytes());
+}

@@ -37,6 +37,9 @@ fn daemon(path: &Path, answer: impl Fn(Request) -> Vec<u8> + Send + 'static) -> 
             framer.feed(&chunk[..n]);
             while let Some(message) = framer.next_message().unwrap() {
                 let bytes = match Call::decode(message) {
+                    Ok(Call { request: Request::GetInfo, .. }) => {
+                        Reply::Info(ServiceInfo::mpathd("1")).encode()
+                    }
                     Ok(call) => answer(call.request),
                     Err(BadCall::Answer(failure)) => failure.encode(),
                     Err(BadCall::Malformed(why)) => panic!("{why}"),
@@ -155,10 +158,7 @@ fn watch_prints_lines_until_nobody_reads() {
     let expect = serde_json::to_string(&event).unwrap() + "\n";
     // Far more than a pipe holds, so that mpathctl finds out that nobody reads.
     let many = Reply::Event(event).encode().repeat(10_000);
-    let daemon = daemon(&path, move |request| match request {
-        Request::Watch => many.clone(),
-        _ => Reply::Info(ServiceInfo::mpathd("1")).encode(),
-    });
+    let daemon = daemon(&path, move |_| many.clone());
     let socket = path.to_str().unwrap();
     let mut child = mpathctl(&["--json", "watch", "--socket", socket])
         .stdout(Stdio::piped())

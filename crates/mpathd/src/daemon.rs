@@ -3,6 +3,7 @@
 
 mod carrier;
 mod effects;
+mod inquire;
 mod service;
 mod sources;
 
@@ -259,6 +260,13 @@ impl Daemon {
                 let status = Reply::Status(Box::new(self.engine.snapshot()));
                 self.server.reply(now, call.connection, &status);
             }
+            Request::Explain { .. } | Request::PlanFailure { .. } | Request::PlanConfiguration { .. } => {
+                self.inquire(call.connection, call.request);
+            }
+            Request::Freeze { for_ms } => {
+                self.ask(call.connection, Command::Freeze(for_ms.map(Duration::from_millis)));
+            }
+            Request::Thaw => self.ask(call.connection, Command::Thaw),
             Request::Reload => match self.reload() {
                 Ok(()) => self.server.reply(now, call.connection, &Reply::Done),
                 Err(failure) => self.server.error(now, call.connection, &failure),
@@ -331,7 +339,7 @@ impl Daemon {
     }
 }
 
-fn problem(p: &mpath_config::Problem) -> Problem {
+pub(crate) fn problem(p: &mpath_config::Problem) -> Problem {
     Problem {
         file: Some(p.file.clone()),
         line: p.line,

@@ -19,6 +19,8 @@ impl Engine {
                 self.statistics(out);
                 self.reply(out, id, Ok(()));
             }
+            Command::Freeze(how_long) => self.freeze(now, id, how_long, out),
+            Command::Thaw => self.thaw(id, out),
             Command::Offline(name) => match self.offline(&name, out) {
                 Ok(()) => self.wait(now, id, name),
                 Err(refusal) => self.reply(out, id, Err(refusal)),
@@ -37,7 +39,7 @@ impl Engine {
         self.waiting.push(Waiting { id, nic, until: now + PATIENCE });
     }
 
-    fn member(&self, name: &str) -> Result<(GroupId, NicId), (&'static str, String)> {
+    pub(super) fn member(&self, name: &str) -> Result<(GroupId, NicId), (&'static str, String)> {
         let groups = self.groups.iter().enumerate().filter(|(_, g)| !g.retiring && !g.anonymous);
         groups.clone().find_map(|(g, group)| group.nic_named(name).map(|n| (g, n))).ok_or_else(|| {
             let members: Vec<&str> = groups.flat_map(|(_, g)| g.nics.iter().map(|n| n.name())).collect();

@@ -190,6 +190,7 @@ impl Engine {
             }
             locate(group, &self.inventory, &memory);
         }
+        self.frozen = memory.frozen;
         self.originals = memory.sysctls.iter().map(|(i, k, v)| ((i.clone(), *k), *v)).collect();
         self.persisted = memory;
     }
@@ -228,6 +229,7 @@ impl Engine {
                 installed: n.installed.clone(),
             }));
         }
+        p.frozen = self.frozen;
         p.sysctls = self.originals.iter().map(|((i, k), v)| (i.clone(), *k, *v)).collect();
         p
     }

@@ -158,7 +158,7 @@ impl Engine {
     }
 
     /// Named targets, else next hops of the routes through members, also of those that are lost at the moment.
-    fn routers(&self, g: GroupId) -> Vec<IpAddr> {
+    pub(super) fn routers(&self, g: GroupId) -> Vec<IpAddr> {
         let group = &self.groups[g];
         if !group.settings.targets.is_empty() {
             return group.settings.targets.clone();

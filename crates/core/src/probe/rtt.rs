@@ -38,6 +38,16 @@ impl Rtt {
         self.average8.map(|a| Duration::from_nanos(((a >> 3) + self.deviation4).max(1) as u64))
     }
 
+    /// Average; none before the first sample.
+    pub fn average(&self) -> Option<Duration> {
+        self.average8.map(|a| Duration::from_nanos((a >> 3).max(0) as u64))
+    }
+
+    /// Mean deviation; none before the first sample.
+    pub fn deviation(&self) -> Option<Duration> {
+        self.average8.map(|_| Duration::from_nanos((self.deviation4 >> 2).max(0) as u64))
+    }
+
     /// Forgets everything.
     pub fn reset(&mut self) {
         *self = Rtt::default();

@@ -54,6 +54,11 @@ impl Targets {
         self.list.iter().filter(|t| t.standing == Standing::Active)
     }
 
+    /// All of them, whatever their standing.
+    pub fn all(&self) -> impl Iterator<Item = &Target> {
+        self.list.iter()
+    }
+
     /// Whether the targets are routers (or were named by the operator).
     pub fn are_routers(&self) -> bool {
         self.routers

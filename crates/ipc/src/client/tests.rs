@@ -101,7 +101,7 @@ fn status_and_failures_come_through() {
     let server = server(&path, answers);
     let mut client = Client::connect(&path, TIMEOUT).unwrap();
     assert_eq!(client.status().unwrap(), status);
-    match client.call(Request::Reload) {
+    match client.call(Request::Status) {
         Err(ClientError::Failed(f)) => assert_eq!(f, failure),
         other => panic!("{other:?}"),
     }

@@ -1,7 +1,6 @@
 //! `mpathctl status`: the whole picture. [`text`] lays it out; here is what it comes to.
 
-mod table;
-mod text;
+pub(crate) mod text;
 
 use crate::cli::Cli;
 use crate::exit::{Error, Exit};

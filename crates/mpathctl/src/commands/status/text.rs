@@ -1,7 +1,7 @@
 //! The status as text for people: at most 80 columns, trouble said loudly and first.
 
-use super::table::{Cell, WIDTH, fit, plain, styled, table, wrap};
 use crate::output::Style;
+use crate::table::{Cell, fit, plain, styled, table, width, wrap};
 use mpath_model::Status;
 use mpath_model::status::{
     AddressState, Carp, Group, GroupState, Interface, InterfaceState, Lagg, LinkState, ProbeState,
@@ -102,7 +102,7 @@ fn interfaces(list: &[Interface], colour: bool) -> String {
         longest(&|i| probe(i.probe).text.len(), 5),
         longest(&|i| role(i).len(), 4),
     ];
-    let room = WIDTH.saturating_sub(2 + used.iter().map(|w| w + 2).sum::<usize>());
+    let room = width().saturating_sub(2 + used.iter().map(|w| w + 2).sum::<usize>());
     let rows: Vec<Vec<Cell>> = list
         .iter()
         .map(|i| {
@@ -180,7 +180,7 @@ fn carps(list: &[Carp], colour: bool) -> String {
     table(&["CARP", "STATE", "ADVSKEW", "DEMOTION", "ADDRESSES"], &rows, "", colour)
 }
 
-fn state(state: InterfaceState) -> Cell {
+pub(crate) fn state(state: InterfaceState) -> Cell {
     match state {
         InterfaceState::Ok => styled("ok", Style::Good),
         InterfaceState::Failed => styled("FAILED", Style::Bad),
@@ -189,7 +189,7 @@ fn state(state: InterfaceState) -> Cell {
     }
 }
 
-fn link(state: LinkState) -> Cell {
+pub(crate) fn link(state: LinkState) -> Cell {
     match state {
         LinkState::Up => plain("up"),
         LinkState::Down => styled("DOWN", Style::Bad),

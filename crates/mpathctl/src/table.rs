@@ -1,32 +1,42 @@
 //! Aligned columns, and text broken to the width of a terminal.
 
 use crate::output::Style;
+use std::sync::OnceLock;
 
-/// Columns a line may have.
-pub(super) const WIDTH: usize = 80;
+/// Columns a line may have: 80, or fewer on a narrower terminal, but never fewer than 40.
+pub(crate) fn width() -> usize {
+    static WIDTH: OnceLock<usize> = OnceLock::new();
+    *WIDTH.get_or_init(|| {
+        let terminal = terminal_size::terminal_size_of(std::io::stdout());
+        terminal.map_or(WIDEST, |(columns, _)| usize::from(columns.0).clamp(NARROWEST, WIDEST))
+    })
+}
+
+const WIDEST: usize = 80;
+const NARROWEST: usize = 40;
 
 /// A cell.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     /// What it says.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// How it looks.
-    pub(super) style: Style,
+    pub(crate) style: Style,
 }
 
 /// A cell without style.
-pub(super) fn plain(text: impl Into<String>) -> Cell {
+pub(crate) fn plain(text: impl Into<String>) -> Cell {
     Cell { text: text.into(), style: Style::Plain }
 }
 
 /// A cell with style.
-pub(super) fn styled(text: impl Into<String>, style: Style) -> Cell {
+pub(crate) fn styled(text: impl Into<String>, style: Style) -> Cell {
     Cell { text: text.into(), style }
 }
 
 /// Rows under a header, each column as wide as its widest cell, two blanks between columns. A row that
 /// would be too long goes on in a second line after its first cell.
-pub(super) fn table(header: &[&str], rows: &[Vec<Cell>], indent: &str, colour: bool) -> String {
+pub(crate) fn table(header: &[&str], rows: &[Vec<Cell>], indent: &str, colour: bool) -> String {
     let header: Vec<Cell> = header.iter().map(|h| styled(*h, Style::Bold)).collect();
     let all = || std::iter::once(&header).chain(rows);
     let column = |n: usize| all().filter_map(|r| r.get(n)).map(|c| length(&c.text)).max().unwrap_or(0);
@@ -35,7 +45,7 @@ pub(super) fn table(header: &[&str], rows: &[Vec<Cell>], indent: &str, colour: b
     let mut out = String::new();
     for row in all() {
         out.push_str(indent);
-        if total <= WIDTH {
+        if total <= width() {
             line(&mut out, row, &widths, colour);
         } else if let Some((first, rest)) = row.split_first() {
             line(&mut out, std::slice::from_ref(first), &widths, colour);
@@ -59,7 +69,7 @@ fn line(out: &mut String, cells: &[Cell], widths: &[usize], colour: bool) {
 }
 
 /// As many of `items` as fit into `width`, and how many more there are; none if not even one fits.
-pub(super) fn fit(items: &[String], width: usize) -> Option<String> {
+pub(crate) fn fit(items: &[String], width: usize) -> Option<String> {
     if items.is_empty() {
         return Some(String::new());
     }
@@ -73,12 +83,17 @@ pub(super) fn fit(items: &[String], width: usize) -> Option<String> {
 }
 
 /// `text` indented by `indent`, broken at blanks so that it fits, later lines indented by `hang` more.
-pub(super) fn wrap(text: &str, indent: &str, hang: &str) -> String {
-    let mut lines = vec![indent.to_owned()];
+pub(crate) fn wrap(text: &str, indent: &str, hang: &str) -> String {
+    paragraph(indent, text, &format!("{indent}{hang}"))
+}
+
+/// `text` behind `lead`, broken at blanks so that it fits, later lines behind `hang`.
+pub(crate) fn paragraph(lead: &str, text: &str, hang: &str) -> String {
+    let mut lines = vec![lead.to_owned()];
     for (n, word) in text.split(' ').enumerate() {
         let line = lines.last_mut().expect("there is a first line");
-        if n > 0 && length(line) + 1 + length(word) > WIDTH {
-            lines.push(format!("{indent}{hang}{word}"));
+        if n > 0 && length(line) + 1 + length(word) > width() {
+            lines.push(format!("{hang}{word}"));
         } else {
             line.push_str(if n > 0 { " " } else { "" });
             line.push_str(word);
@@ -99,7 +114,7 @@ mod tests {
     fn wrapped_text_fits_and_loses_nothing() {
         let text = "word ".repeat(60);
         let wrapped = wrap(text.trim_end(), "  ", "    ");
-        assert!(wrapped.lines().all(|l| l.len() <= WIDTH));
+        assert!(wrapped.lines().all(|l| l.len() <= width()));
         assert!(wrapped.lines().skip(1).all(|l| l.starts_with("      word")));
         assert_eq!(wrapped.split_whitespace().count(), 60);
         assert_eq!(wrap("short", " ", "  "), " short\n");
