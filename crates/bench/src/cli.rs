@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ Examples:
   target/release/mpath-bench link                   # cable cut: how long clients are cut off
   target/release/mpath-bench link --rate 10000      # the same, seen ten times as finely
   target/release/mpath-bench silent --fdt 100ms     # black hole: how fast probes notice
+  target/release/mpath-bench calm --runs 1            # busy or stopped for 60 s: nothing may fail
   target/release/mpath-bench silent --json | jq '.cases[].measures.detection_ms'";
 
 /// What can be measured.
@@ -69,6 +70,47 @@ pub(crate) enum Scenario {
     /// time in force before each fault is told. Outage: as in `link`. Limits: every detection within the failure detection time, every repair under
     /// twice that, and no nic_failed without a fault.
     Silent(SilentOptions),
+    /// No fault at all: whether something else passes for a failure
+    ///
+    /// Nothing is broken while something else disturbs the daemon: `hogs` keeps every processor busy, `stop` lets
+    /// the daemon stand still (SIGSTOP) for the first half of the time, `none` leaves the disturbing to you (step the
+    /// clock of a machine that is yours, say). Limit: no failure is told.
+    Calm(CalmOptions),
+}
+
+/// Options of the calm.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CalmOptions {
+    /// Failure detection time, 20ms to 60s
+    #[arg(long, value_name = "T", default_value = "100ms", value_parser = duration)]
+    pub(crate) fdt: Duration,
+    /// How long each run lasts, 20ms to 60s
+    #[arg(long = "for", value_name = "T", default_value = "60s", value_parser = duration)]
+    pub(crate) lasting: Duration,
+    /// What disturbs, each a case of its own
+    #[arg(long, value_name = "WHAT,...", value_delimiter = ',', default_value = "hogs,stop")]
+    pub(crate) by: Vec<Disturbance>,
+    #[command(flatten)]
+    pub(crate) traffic: LinkOptions,
+}
+
+/// What disturbs the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Disturbance {
+    Hogs,
+    Stop,
+    None,
+}
+
+impl Disturbance {
+    /// In words, for headings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Disturbance::Hogs => "a hog on every processor",
+            Disturbance::Stop => "the daemon stopped for half the time",
+            Disturbance::None => "nothing disturbs",
+        }
+    }
 }
 
 /// Options of the traffic.

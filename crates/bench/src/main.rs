@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod calm;
 mod cli;
 mod events;
 mod interrupt;
@@ -51,6 +52,7 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
     let before = Machine::look();
     let (scenario, cases) = match &cli.scenario {
         Scenario::Link(options) => ("link", link::run(&site, options, cli.runs, cli.seed)?),
+        Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
         Scenario::Silent(options) => ("silent", silent::run(&site, options, cli.runs, cli.seed)?),
     };
     Ok(Report {

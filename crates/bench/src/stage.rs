@@ -65,6 +65,16 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Sends the daemon a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Error> {
+        self.daemon.signal(signal)
+    }
+
+    /// All that the daemon has logged.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.log_text()
+    }
+
     /// Waits until all NICs work, says the daemon, and the kernel has both data addresses at home.
     pub(crate) fn wait_home(&self, deadline: Duration) -> Result<(), Error> {
         self.daemon.wait_status(deadline, "all NICs work", all_well)?;
@@ -79,26 +89,16 @@ impl Stage {
         })
     }
 
-    /// Waits until every probed family of every NIC has had an answer, by the statistics that SIGUSR1 logs: what
-    /// never answered is no evidence of a failure.
+    /// Waits until every probed family of every NIC has had an answer: what never answered is no evidence of a
+    /// failure.
     fn wait_answers(&self) -> Result<(), Error> {
-        let status = self.daemon.status()?;
-        let families: usize =
-            status.groups.iter().flat_map(|g| &g.interfaces).map(|i| i.instances.len()).sum();
-        let answered = || {
-            let before = self.daemon.log().len();
-            self.daemon.signal(Signal::SIGUSR1).ok()?;
-            let acks = || {
-                let lines = self.daemon.log().into_iter().skip(before);
-                let acks: Vec<u64> = lines.filter_map(|line| acks_in(&line.text)).collect();
-                (acks.len() >= families).then_some(acks)
-            };
-            let acks = poll_until(PATIENCE, acks)?;
-            (families > 0 && acks.iter().all(|n| *n > 0)).then_some(())
+        let answered = || match self.daemon.all_answered() {
+            Ok(false) => None,
+            other => Some(other.map(drop)),
         };
-        poll_until(PATIENCE, answered).ok_or_else(|| {
+        poll_until(PATIENCE, answered).unwrap_or_else(|| {
             let why = format!("not within {PATIENCE:?}; the log of mpathd:\n{}", self.daemon.log_text());
-            Error::new("wait for answers to the probes of every NIC", why)
+            Err(Error::new("wait for answers to the probes of every NIC", why))
         })
     }
 
@@ -133,11 +133,6 @@ impl Stage {
 /// Signed milliseconds from `zero` to `at`.
 pub(crate) fn distance(at: Instant, zero: Instant) -> f64 {
     ms(at.saturating_duration_since(zero)) - ms(zero.saturating_duration_since(at))
-}
-
-/// Number of answers in a line of the probe statistics.
-fn acks_in(line: &str) -> Option<u64> {
-    line.split_once("Number of probe acks received ")?.1.trim().parse().ok()
 }
 
 /// Every NIC is watched by probes and works.

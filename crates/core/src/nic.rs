@@ -43,7 +43,7 @@ pub struct Nic {
     pub repaired: Time,
     /// When it appeared.
     pub appeared: Time,
-    /// Some probe has been answered since the NIC appeared: no quiet period any more.
+    /// Some probe, of whatever kind, has been answered since the NIC appeared: no quiet period any more.
     pub answered: bool,
     /// Times of the last link-up events, newest last.
     pub link_ups: [Option<Time>; LINK_UP_PER_MIN],

@@ -4,6 +4,7 @@
 mod binary;
 mod control;
 mod scratch;
+mod statistics;
 
 pub use binary::{build_daemon, find_daemon};
 

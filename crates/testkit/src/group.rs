@@ -1,6 +1,8 @@
 //! Text of an `mpathd.toml` with one group over the NICs of the standard network.
 
-use crate::lan::{DATA4, DATA6, test_address4};
+use crate::lan::test_address4;
+use crate::stack::{Stack, with_prefix};
+use mpath_model::Family;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -11,8 +13,10 @@ pub struct GroupConfig {
     pub nics: usize,
     /// Which of them are standby.
     pub standby: Vec<usize>,
-    /// Members have an IPv4 test address and take their link-local address for IPv6; else they have none.
-    pub test_addresses: bool,
+    /// Families of the server: test and data addresses of others are left out.
+    pub stack: Stack,
+    /// Families in which members have a test address: one of their own for IPv4, their link-local one for IPv6.
+    pub test_addresses: Vec<Family>,
     /// Failure detection time.
     pub failure_detection_time: Duration,
     /// Whether addresses go home after a repair.
@@ -29,10 +33,11 @@ impl Default for GroupConfig {
         GroupConfig {
             nics: 2,
             standby: Vec::new(),
-            test_addresses: true,
+            stack: Stack::Dual,
+            test_addresses: Family::BOTH.into(),
             failure_detection_time: Duration::from_secs(1),
             failback: true,
-            data: vec![(format!("{DATA4}/24"), 0), (format!("{DATA6}/64"), 0)],
+            data: Stack::Dual.data().into_iter().map(|data| (with_prefix(data), 0)).collect(),
             extra: String::new(),
         }
     }
@@ -49,17 +54,30 @@ impl GroupConfig {
         );
         for n in 0..self.nics {
             let _ = write!(text, "\n[[group.interface]]\nname = \"eth{n}\"\n");
-            if self.test_addresses {
-                let test = test_address4(n);
-                let _ = writeln!(text, "test_addresses = [\"{test}\", \"link-local\"]");
+            let tested = self.test_addresses.iter().filter(|family| self.stack.has(**family));
+            let tests: Vec<String> = tested.map(|family| test_address(*family, n)).collect();
+            if !tests.is_empty() {
+                let _ = writeln!(text, "test_addresses = [{}]", tests.join(", "));
             }
             if self.standby.contains(&n) {
                 text.push_str("standby = true\n");
             }
         }
-        for (address, home) in &self.data {
+        for (address, home) in self.data.iter().filter(|(address, _)| self.stack.has(family(address))) {
             let _ = write!(text, "\n[[group.address]]\naddress = \"{address}\"\nhome = \"eth{home}\"\n");
         }
         text
     }
+}
+
+/// How the file names the test address of NIC `n`.
+fn test_address(family: Family, n: usize) -> String {
+    match family {
+        Family::Inet => format!("\"{}\"", test_address4(n)),
+        Family::Inet6 => "\"link-local\"".to_owned(),
+    }
+}
+
+fn family(address: &str) -> Family {
+    if address.contains(':') { Family::Inet6 } else { Family::Inet }
 }

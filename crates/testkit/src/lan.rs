@@ -18,8 +18,9 @@ pub use observe::NicAddress;
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::stack::Stack;
 use mpath_linux::netlink::create::{End, PortState};
-use mpath_model::{IfIndex, Mac};
+use mpath_model::{Family, IfIndex, Mac};
 use std::sync::Arc;
 
 /// The data addresses of the server, IPv4 and IPv6; home is the first NIC.
@@ -47,13 +48,15 @@ pub struct LanOptions {
     /// Both ends of a NIC's veth have the same interface index, so that the kernel treats carrier changes like those
     /// of a plain NIC: not urgent, up to a second late (linux-failover.md, pitfall 23).
     pub late_carrier: bool,
+    /// Families of the server.
+    pub stack: Stack,
     /// Hosts detect duplicate IPv6 addresses (1 to 2 s before an address is usable).
     pub dad: bool,
 }
 
 impl Default for LanOptions {
     fn default() -> LanOptions {
-        LanOptions { nics: 2, configured: true, late_carrier: false, dad: false }
+        LanOptions { nics: 2, configured: true, late_carrier: false, stack: Stack::Dual, dad: false }
     }
 }
 
@@ -132,12 +135,22 @@ impl Lan {
                 }
             }
         }
+        self.restrict_server()?;
         // Bridges are switches here, not hosts that answer.
         for scope in ["all", "default"] {
             self.switch.sysctl(&format!("net/ipv6/conf/{scope}/disable_ipv6"), "1")?;
         }
         self.router.sysctl("net/ipv4/ip_forward", "1")?;
         self.router.sysctl("net/ipv6/conf/all/forwarding", "1")
+    }
+
+    /// Takes from the server the family it shall not have.
+    fn restrict_server(&self) -> Result<(), Error> {
+        match self.options.stack {
+            Stack::Dual => Ok(()),
+            Stack::NoIpv4 => self.server.del_address("lo", "127.0.0.1/8"),
+            Stack::NoIpv6 => self.server.sysctl("net/ipv6/conf/all/disable_ipv6", "1"),
+        }
     }
 
     /// Bridge `swN` with its uplink to the core.
@@ -200,14 +213,19 @@ impl Lan {
     }
 
     fn configure_server(&self) -> Result<(), Error> {
-        for (n, nic) in self.nics.iter().enumerate() {
-            self.server.add_address(&nic.name, &test_address4(n))?;
+        if self.options.stack.has(Family::Inet) {
+            for (n, nic) in self.nics.iter().enumerate() {
+                self.server.add_address(&nic.name, &test_address4(n))?;
+            }
         }
-        if let Some(first) = self.nics.first() {
-            self.server.add_route(&first.name, "0.0.0.0/0", ROUTER4)?;
-            self.server.add_route(&first.name, "::/0", ROUTER6)?;
-        }
-        Ok(())
+        self.nics.first().map_or(Ok(()), |first| self.add_default_routes(&first.name))
+    }
+
+    /// Default routes of the server through this NIC, in every family it has.
+    pub fn add_default_routes(&self, nic: &str) -> Result<(), Error> {
+        let all = [(Family::Inet, "0.0.0.0/0", ROUTER4), (Family::Inet6, "::/0", ROUTER6)];
+        let mut routes = all.into_iter().filter(|(family, ..)| self.options.stack.has(*family));
+        routes.try_for_each(|(_, dst, gateway)| self.server.add_route(nic, dst, gateway))
     }
 }
 

@@ -15,24 +15,30 @@
 //! }
 //! ```
 
+pub mod capture;
 pub mod daemon;
 pub mod demo;
 pub mod error;
 pub mod group;
+pub mod hogs;
 pub mod host;
 pub mod lan;
 mod link;
 pub mod private;
 pub mod process;
+pub mod stack;
 pub mod traffic;
 pub mod wait;
 
+pub use capture::Capture;
 pub use daemon::{Daemon, DaemonOptions, build_daemon};
 pub use error::Error;
 pub use group::GroupConfig;
+pub use hogs::Hogs;
 pub use host::Host;
 pub use lan::{Lan, LanOptions};
 pub use private::{enter_private_namespace, isolated, isolated_for, with_daemon};
 pub use process::Process;
+pub use stack::Stack;
 pub use traffic::{Echo, TcpBulk, TcpSource, UdpStream};
 pub use wait::{poll_until, wait_until};

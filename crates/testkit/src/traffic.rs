@@ -19,14 +19,14 @@ pub const PORT: u16 = 7007;
 
 /// Tells threads to end when it goes out of scope.
 #[derive(Clone, Default)]
-struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    fn now(&self) {
+    pub(crate) fn now(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    fn asked(&self) -> bool {
+    pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

@@ -127,6 +127,9 @@ impl Engine {
             Kind::Multicast => {
                 if instance.expects_discovery(payload.nonce) {
                     instance.vouch(from, at);
+                    // The path has answered: what is lost from now on is believed.
+                    instance.end_quiet();
+                    self.groups[g].nics[n].answered = true;
                     self.offer_host(g, from);
                 }
             }

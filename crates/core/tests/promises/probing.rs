@@ -306,6 +306,15 @@ fn an_answer_ends_the_quiet_period() {
 
 // case 19
 #[test]
+fn an_answer_to_the_search_for_hosts_ends_the_quiet_period() {
+    let mut lab = Spec { routers: 0, hosts: 2, ..Spec::default() }.fresh();
+    lab.until(secs(5), "hosts", |l| !l.nic("eth0").targets.is_empty());
+    lab.silence(ETH0);
+    lab.until_said(secs(2), FAILED0);
+}
+
+// case 19
+#[test]
 fn link_down_acts_at_once_in_the_quiet_period() {
     let mut lab = Spec::default().fresh();
     lab.silence(ETH0);

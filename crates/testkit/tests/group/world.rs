@@ -1,12 +1,11 @@
 //! The standard network with a daemon and traffic, and the questions that the scenarios ask of it.
 
 use mpath_model::status::{Group, GroupState, Interface};
-use mpath_testkit::lan::{DATA4, DATA6, ROUTER4, ROUTER6};
+use mpath_testkit::stack::with_prefix;
 use mpath_testkit::traffic::PORT;
 use mpath_testkit::{
-    Daemon, Echo, GroupConfig, Lan, LanOptions, TcpBulk, TcpSource, UdpStream, poll_until, wait_until,
+    Daemon, Echo, GroupConfig, Lan, LanOptions, Stack, TcpBulk, TcpSource, UdpStream, poll_until, wait_until,
 };
-use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -16,9 +15,6 @@ pub const SOON: Duration = Duration::from_secs(15);
 /// Packets per second of a stream: enough to see that answers come.
 const RATE: u32 = 100;
 
-/// Line of the probe statistics.
-const ACKS: &str = "Number of probe acks received ";
-
 /// Everything that runs. Fields are dropped in this order.
 pub struct World {
     streams: Vec<UdpStream>,
@@ -27,6 +23,7 @@ pub struct World {
     _echo: Echo,
     pub daemon: Daemon,
     pub lan: Lan,
+    stack: Stack,
 }
 
 impl World {
@@ -40,7 +37,7 @@ impl World {
         let lan = World::lan(&config, change);
         let world = World::run(lan, &config);
         world.expect_on("eth0");
-        wait_until(SOON, "every NIC has answers to its probes", || world.all_answered());
+        wait_until(SOON, "every NIC has answers to its probes", || world.daemon.all_answered().unwrap());
         world.wait_group(GroupState::Ok);
         world
     }
@@ -53,67 +50,48 @@ impl World {
         }
         if absent.contains(&0) {
             // The default routes went with eth0; a boot script would have put them on a NIC that is there.
-            lan.server.add_route("eth1", "0.0.0.0/0", ROUTER4).unwrap();
-            lan.server.add_route("eth1", "::/0", ROUTER6).unwrap();
+            lan.add_default_routes("eth1").unwrap();
         }
         World::run(lan, &config)
     }
 
     fn lan(config: &GroupConfig, change: impl FnOnce(&mut LanOptions)) -> Lan {
-        let mut options = LanOptions { nics: config.nics, ..LanOptions::default() };
+        let mut options = LanOptions { nics: config.nics, stack: config.stack, ..LanOptions::default() };
         // Without test addresses, the administrator has put the data addresses where they belong.
-        options.configured = config.test_addresses;
+        options.configured = !config.test_addresses.is_empty();
         change(&mut options);
         let lan = Lan::new(options).unwrap();
-        if !config.test_addresses {
-            lan.server.add_address("eth0", "192.0.2.10/24").unwrap();
-            lan.server.add_address("eth0", "2001:db8:1::10/64").unwrap();
-            lan.server.add_route("eth0", "0.0.0.0/0", ROUTER4).unwrap();
-            lan.server.add_route("eth0", "::/0", ROUTER6).unwrap();
+        if config.test_addresses.is_empty() {
+            for data in config.stack.data() {
+                lan.server.add_address("eth0", &with_prefix(data)).unwrap();
+            }
+            lan.add_default_routes("eth0").unwrap();
         }
         lan
     }
 
     fn run(lan: Lan, config: &GroupConfig) -> World {
         let daemon = Daemon::start(&lan.server, &config.text()).unwrap();
-        let places = || [DATA4, DATA6].iter().all(|data| lan.server.holders(data).len() == 1);
+        let stack = config.stack;
+        let places = || stack.data().iter().all(|data| lan.server.holders(data).len() == 1);
         wait_until(SOON, "the data addresses are installed", places);
         let echo = Echo::start(&lan.server, PORT).unwrap();
         let source = TcpSource::start(&lan.server, PORT).unwrap();
-        let clients = [(&lan.near, DATA4), (&lan.near, DATA6), (&lan.far, DATA4), (&lan.far, DATA6)];
-        let streams = clients.map(|(client, data)| UdpStream::start(client, target(data), RATE).unwrap());
-        let transfers = [(&lan.far, DATA4), (&lan.near, DATA6)].map(|(client, data)| {
+        let (mut streams, mut transfers) = (Vec::new(), Vec::new());
+        for data in stack.data() {
+            for client in [&lan.near, &lan.far] {
+                streams.push(UdpStream::start(client, target(data), RATE).unwrap());
+            }
+            let client = if data.contains(':') { &lan.near } else { &lan.far };
             let connect = || TcpBulk::start(client, target(data)).ok();
-            poll_until(SOON, connect).unwrap_or_else(|| panic!("no TCP connection to {data}"))
-        });
-        World {
-            streams: streams.into(),
-            transfers: transfers.into(),
-            _source: source,
-            _echo: echo,
-            daemon,
-            lan,
+            let transfer = poll_until(SOON, connect);
+            transfers.push(transfer.unwrap_or_else(|| panic!("no TCP connection to {data}")));
         }
+        World { streams, transfers, _source: source, _echo: echo, daemon, lan, stack }
     }
 
     pub fn daemon(&self) -> &Daemon {
         &self.daemon
-    }
-
-    /// Whether every probed family of every NIC has had an answer, by the statistics that SIGUSR1 logs: what
-    /// never answered is no evidence of a failure.
-    fn all_answered(&self) -> bool {
-        let before = self.daemon.log().len();
-        self.daemon.signal(Signal::SIGUSR1).unwrap();
-        let families: usize = self.group().interfaces.iter().map(|i| i.instances.len()).sum();
-        let acks = || {
-            let lines = self.daemon.log().into_iter().skip(before);
-            let numbers: Vec<u64> =
-                lines.filter_map(|line| line.text.split_once(ACKS)?.1.trim().parse().ok()).collect();
-            (numbers.len() >= families).then_some(numbers)
-        };
-        let numbers = poll_until(SOON, acks).unwrap_or_else(|| panic!("no statistics: {}", self.picture()));
-        families > 0 && numbers.iter().all(|n| *n > 0)
     }
 
     /// Whether every client had an answer after that time.
@@ -121,9 +99,14 @@ impl World {
         self.streams.iter().all(|s| s.alive_since(since))
     }
 
-    /// The kernel has both data addresses on this NIC and no other.
+    /// The data addresses, without prefix length.
+    pub fn data(&self) -> Vec<&'static str> {
+        self.stack.data()
+    }
+
+    /// The kernel has all data addresses on this NIC and no other.
     pub fn addresses_on(&self, nic: &str) -> bool {
-        [DATA4, DATA6].iter().all(|data| self.lan.server.holders(data) == [nic])
+        self.data().iter().all(|data| self.lan.server.holders(data) == [nic])
     }
 
     #[track_caller]
@@ -132,7 +115,7 @@ impl World {
         assert!(found.is_some(), "not on {nic}: {}", self.picture());
     }
 
-    /// Waits until both data addresses are on this NIC, the daemon says so too, and every client gets answers.
+    /// Waits until the data addresses are on this NIC, the daemon says so too, and every client gets answers.
     #[track_caller]
     pub fn expect_on(&self, nic: &str) {
         self.expect_addresses_on(nic);
@@ -143,7 +126,7 @@ impl World {
         assert!(flows.is_some(), "on {nic}, and a client gets no answer: {}", self.picture());
     }
 
-    /// Waits until both data addresses are on one NIC other than this; gives it.
+    /// Waits until the data addresses are on one NIC other than this; gives it.
     #[track_caller]
     pub fn expect_off(&self, nic: &str) -> String {
         let elsewhere = || {

@@ -1,0 +1,95 @@
+//! Scenario `calm`: nothing is broken, and something else disturbs the daemon. Nothing may fail.
+
+use crate::cli::{CalmOptions, Disturbance};
+use crate::progress::Progress;
+use crate::report::{Case, Check, Measure};
+use crate::stage::{FAMILIES, PATIENCE, Site, Stage};
+use crate::stats::ms;
+use mpath_model::EventKind;
+use mpath_testkit::{Error, Hogs};
+use nix::sys::signal::Signal;
+use std::time::Instant;
+
+/// Events that tell of a failure.
+const FAILURES: [EventKind; 3] = [EventKind::NicFailed, EventKind::GroupFailed, EventKind::Failover];
+
+/// One disturbance.
+struct Run {
+    /// Events that told of a failure.
+    failures: usize,
+    /// Longest time without an answer, IPv4 and IPv6, ms.
+    gap: [f64; 2],
+    /// Detection time in force at the end, ms.
+    in_force: f64,
+}
+
+/// Makes each disturbance `runs` times.
+pub(crate) fn run(site: &Site, options: &CalmOptions, runs: u32) -> Result<Vec<Case>, Error> {
+    options.by.iter().map(|by| case(site, options, *by, runs)).collect()
+}
+
+fn case(site: &Site, options: &CalmOptions, by: Disturbance, runs: u32) -> Result<Case, Error> {
+    let progress = Progress::new(format!("calm, {}", by.name()), runs);
+    let stage = Stage::build(site, options.fdt)?;
+    let mut all = Vec::new();
+    for number in 1..=runs {
+        let run = disturb(&stage, options, by)?;
+        progress.done(number, &format!("{} failures, detection time {:.0} ms", run.failures, run.in_force));
+        if run.failures > 0 {
+            progress.note(&stage.log());
+        }
+        all.push(run);
+    }
+    let of = |value: &dyn Fn(&Run) -> f64| all.iter().map(value).collect::<Vec<f64>>();
+    let gap = |f: usize| {
+        let family = FAMILIES[f];
+        let key = format!("gap_{}_ms", family.to_lowercase());
+        Measure::new(key, format!("longest gap {family}, ms"), of(&|run| run.gap[f]))
+    };
+    let failures: usize = all.iter().map(|run| run.failures).sum();
+    Ok(Case {
+        title: format!(
+            "{}, failure detection time {} ms, {} runs of {} s",
+            by.name(),
+            options.fdt.as_millis(),
+            all.len(),
+            options.lasting.as_secs_f64()
+        ),
+        settings: vec![
+            ("failure_detection_time_ms", ms(options.fdt)),
+            ("lasting_ms", ms(options.lasting)),
+            ("rate_hz", f64::from(options.traffic.rate)),
+        ],
+        measures: vec![
+            gap(0),
+            gap(1),
+            Measure::new("in_force_ms", "detection time in force, ms", of(&|r| r.in_force)),
+        ],
+        checks: vec![Check {
+            key: "false_failures",
+            label: "failures without a fault".to_owned(),
+            found: failures.to_string(),
+            ok: failures == 0,
+        }],
+    })
+}
+
+fn disturb(stage: &Stage, options: &CalmOptions, by: Disturbance) -> Result<Run, Error> {
+    let traffic = stage.traffic(options.traffic.rate)?;
+    let begin = Instant::now();
+    let hogs = (by == Disturbance::Hogs).then(Hogs::start).transpose()?;
+    if by == Disturbance::Stop {
+        stage.signal(Signal::SIGSTOP)?;
+        std::thread::sleep(options.lasting / 2);
+        stage.signal(Signal::SIGCONT)?;
+    }
+    std::thread::sleep(options.lasting.saturating_sub(begin.elapsed()));
+    let seen = traffic.window(begin, Instant::now());
+    let in_force = ms(stage.detection_time()?);
+    drop(hogs);
+    traffic.wait_answers(PATIENCE)?;
+    let failed = |e: &crate::events::Seen| e.at >= begin && FAILURES.contains(&e.event.event.event);
+    let failures = stage.events.all()?.iter().filter(|e| failed(e)).count();
+    stage.wait_home(PATIENCE)?;
+    Ok(Run { failures, gap: seen.map(|report| ms(report.outage)), in_force })
+}

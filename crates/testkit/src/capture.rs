@@ -1,0 +1,102 @@
+//! What passes on an interface, in both directions: echo requests, counted by family.
+
+use crate::error::{Context, Error};
+use crate::host::Host;
+use crate::traffic::Stop;
+use mpath_linux::sys::link_address;
+use mpath_wire::{ethernet, icmp, icmp6, ipv4, ipv6};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, recv, setsockopt, socket, sockopt};
+use nix::sys::socket::{MsgFlags, SockProtocol};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::thread::JoinHandle;
+
+/// Every Ethernet type (ETH_P_ALL, linux/if_ether.h).
+const EVERYTHING: u16 = 3;
+
+/// How often an idle capture looks whether it shall end.
+const IDLE_MS: i64 = 50;
+
+/// Kernel receive buffer, bytes: far more than a link without bulk traffic brings in while the machine is busy.
+const BUFFER: usize = 1 << 22;
+
+/// Echo requests that passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EchoRequests {
+    /// ICMP.
+    pub inet: u64,
+    /// ICMPv6.
+    pub inet6: u64,
+}
+
+/// A running capture.
+pub struct Capture {
+    stop: Stop,
+    thread: JoinHandle<EchoRequests>,
+}
+
+impl Capture {
+    /// Captures on one interface from now on.
+    pub fn start(host: &Host, interface: &str) -> Result<Capture, Error> {
+        let what = || format!("capture on {interface} of {}", host.name());
+        let index = host.index_of(interface)?;
+        let fd = host.run(|| open(index)).context(what)?;
+        let stop = Stop::default();
+        let asked = stop.clone();
+        let thread = host.spawn_thread("capture", move || count(&fd, &asked))?;
+        Ok(Capture { stop, thread })
+    }
+
+    /// Ends it.
+    ///
+    /// # Panics
+    /// If the capturing thread has.
+    pub fn stop(self) -> EchoRequests {
+        self.stop.now();
+        self.thread.join().expect("the capturing thread does not panic")
+    }
+}
+
+fn open(index: u32) -> Result<OwnedFd, Errno> {
+    let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None::<SockProtocol>)?;
+    setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::milliseconds(IDLE_MS))?;
+    setsockopt(&fd, sockopt::RcvBuf, &BUFFER)?;
+    bind(fd.as_raw_fd(), &link_address(index, EVERYTHING).ok_or(Errno::ENODEV)?)?;
+    Ok(fd)
+}
+
+fn count(fd: &OwnedFd, stop: &Stop) -> EchoRequests {
+    let mut seen = EchoRequests::default();
+    let mut frame = [0u8; 2048];
+    loop {
+        match recv(fd.as_raw_fd(), &mut frame, MsgFlags::MSG_TRUNC) {
+            Ok(length) => seen.add(&frame[..length.min(frame.len())]),
+            // Only when nothing is left to read.
+            Err(_) if stop.asked() => return seen,
+            Err(_) => {}
+        }
+    }
+}
+
+impl EchoRequests {
+    fn add(&mut self, frame: &[u8]) {
+        let Ok((header, packet)) = ethernet::parse(frame) else { return };
+        let (counter, wanted, message) = match header.ethertype {
+            ethernet::ethertype::IPV4 => match ipv4::parse(packet) {
+                Ok((ip, message)) if ip.protocol == ipv4::PROTOCOL_ICMP => {
+                    (&mut self.inet, icmp::ECHO_REQUEST, message)
+                }
+                _ => return,
+            },
+            ethernet::ethertype::IPV6 => match ipv6::parse(packet) {
+                Ok((ip, message)) if ip.next_header == ipv6::NEXT_HEADER_ICMP6 => {
+                    (&mut self.inet6, icmp6::ECHO_REQUEST, message)
+                }
+                _ => return,
+            },
+            _ => return,
+        };
+        *counter += u64::from(message.first() == Some(&wanted));
+    }
+}
