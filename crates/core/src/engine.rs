@@ -22,6 +22,7 @@ mod checks;
 mod chronicle;
 mod commands;
 mod configure;
+mod confirming;
 mod explain;
 mod foresee;
 mod freeze;
@@ -166,12 +167,16 @@ impl Engine {
             probes.flat_map(|n| n.instances.iter().map(move |i| (n.failed, i))).map(|(failed, i)| {
                 i.decisive().filter(|_| !failed).map_or(i.schedule.next, |t| t.min(i.schedule.next))
             });
+        let members =
+            self.groups.iter().enumerate().flat_map(|(g, x)| (0..x.nics.len()).map(move |n| (g, n)));
+        let doubts = members.filter_map(|(g, n)| self.confirm_deadline(g, n));
         let damped = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.failed && n.link && !n.probed());
         let damped = damped.filter_map(|n| n.damped_until(self.now));
         let batches = self.batches.values().map(|(_, since)| *since + carry::BATCH_TIMEOUT);
         let first = [
             Some(self.scan_at),
             probes.min(),
+            doubts.min(),
             damped.min(),
             batches.min(),
             self.held.iter().filter(|h| !h.due).map(|h| h.until).min(),
@@ -195,6 +200,7 @@ impl Engine {
         }
         self.end_freeze(now, out);
         self.probe(now, out);
+        self.confirm(now, out);
         self.damping(now, out);
         let due = self.announcer.due(now);
         if !due.is_empty() {

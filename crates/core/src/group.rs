@@ -5,10 +5,15 @@ use crate::nic::Nic;
 use mpath_model::kernel::{Address, Route};
 use mpath_model::settings;
 use mpath_model::status::GroupState;
-use mpath_model::{IfAddr, Time};
+use mpath_model::{IfAddr, Mac, Time};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// Position of a NIC in its group.
 pub type NicId = usize;
+
+/// Hosts whose MACs are remembered for each group.
+const MACS: usize = 64;
 
 /// A group of NICs on one link.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub struct Group {
     pub detection: DetectionTime,
     /// Every member seems to have failed at once.
     pub failed: bool,
+    /// MACs of hosts that have spoken ARP on some member: whom a NIC without an address may ask.
+    pub macs: BTreeMap<Ipv4Addr, Mac>,
     /// Data addresses, declared ones first.
     pub addresses: Vec<HomedAddress>,
     /// Routes that follow their NIC.
@@ -133,6 +140,7 @@ impl Group {
             nics,
             detection,
             failed: false,
+            macs: BTreeMap::new(),
             addresses: Vec::new(),
             routes: Vec::new(),
             moves: Vec::new(),
@@ -155,6 +163,13 @@ impl Group {
         let ours = a.protocol == mpath_model::PROTO_MPATHD;
         (self.retiring && self.addresses.iter().any(|h| h.addr == a.addr))
             || (ours && self.condemned.contains(&a.addr))
+    }
+
+    /// A host has spoken ARP.
+    pub fn learn_mac(&mut self, host: Ipv4Addr, mac: Mac) {
+        if self.macs.len() < MACS || self.macs.contains_key(&host) {
+            self.macs.insert(host, mac);
+        }
     }
 
     /// Position of a member by name.

@@ -11,16 +11,22 @@
 //! ```
 //! A NIC that does not exist is `unknown`; one that appears later has to prove itself like a repaired one.
 
+use crate::probe::confirm::Confirm;
 use crate::probe::instance::Instance;
 use mpath_model::addr::Family;
 use mpath_model::settings::Interface;
 use mpath_model::{IfAddr, IfIndex, Time};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Link-up events within [`FLAP_WINDOW`] that still repair a NIC without probes at once (4.4).
 pub const LINK_UP_PER_MIN: usize = 2;
 /// The window for [`LINK_UP_PER_MIN`].
 pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
+
+/// Hosts whose echoes are remembered.
+const ECHOES: usize = 64;
 
 /// A NIC of a group, or one tracked without a group.
 #[derive(Clone, Debug)]
@@ -51,6 +57,10 @@ pub struct Nic {
     pub flap_told: bool,
     /// Taken back from offline: its addresses come home whatever FAILBACK says.
     pub bring_home: bool,
+    /// Doubts about the path, and signs of life.
+    pub confirm: Confirm,
+    /// When hosts have answered an echo over this NIC last.
+    pub echoes: BTreeMap<IpAddr, Time>,
     /// Test addresses that mpathd installed.
     pub installed: Vec<IfAddr>,
     /// The missing test address has been reported in this episode.
@@ -76,6 +86,8 @@ impl Nic {
             link_ups: [None; LINK_UP_PER_MIN],
             flap_told: false,
             bring_home: false,
+            confirm: Confirm::default(),
+            echoes: BTreeMap::new(),
             installed: Vec::new(),
             test_address_told: false,
             test_address_missing: None,
@@ -128,6 +140,20 @@ impl Nic {
     /// End of the flap damping window, while it is open: the older of the last two link-ups lies within it.
     pub fn damped_until(&self, now: Time) -> Option<Time> {
         self.link_ups[0].map(|t| t + FLAP_WINDOW).filter(|end| now < *end)
+    }
+
+    /// A host has answered an echo.
+    pub fn note_echo(&mut self, from: IpAddr, at: Time) {
+        if self.echoes.len() >= ECHOES && !self.echoes.contains_key(&from) {
+            let oldest = self.echoes.iter().min_by_key(|(_, at)| **at).map(|(a, _)| *a);
+            oldest.map(|a| self.echoes.remove(&a));
+        }
+        self.echoes.insert(from, at);
+    }
+
+    /// When a host answered an echo last, if it ever did.
+    pub fn last_echo(&self, from: &IpAddr) -> Option<Time> {
+        self.echoes.get(from).copied()
     }
 
     /// Forgets the conservative round-trip times of both families (1.9).

@@ -1,7 +1,9 @@
 //! Probing: who is asked (targets), when (schedule), how long an answer may take (rtt), what came of it
-//! (ring), and one instance (a family of a NIC) that puts them together.
+//! (ring), what settles a doubt (confirm), and one instance (a family of a NIC) that puts them together.
 
+pub mod confirm;
 pub mod instance;
+pub mod manners;
 pub mod ring;
 pub mod rtt;
 pub mod schedule;

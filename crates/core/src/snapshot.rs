@@ -4,6 +4,7 @@ use crate::adopt;
 use crate::group::{Group, NicId};
 use crate::inventory::Inventory;
 use crate::nic::Nic;
+use crate::probe::confirm;
 use crate::probe::instance::{Instance, Source};
 use mpath_model::status::{self, *};
 
@@ -58,7 +59,7 @@ fn state(n: &Nic) -> InterfaceState {
 
 fn interface(g: &Group, n: NicId, inv: &Inventory) -> Interface {
     let nic = &g.nics[n];
-    let instances: Vec<status::Instance> = nic.instances.iter().map(instance).collect();
+    let instances: Vec<status::Instance> = nic.instances.iter().map(|i| instance(g, i)).collect();
     let first = instances.first();
     Interface {
         name: nic.name().to_string(),
@@ -97,17 +98,25 @@ fn probe_state(nic: &Nic) -> ProbeState {
     }
 }
 
-fn instance(i: &Instance) -> status::Instance {
-    let (method, source) = match i.source {
-        Source::Echo(a) => (Method::Icmp, Some(a)),
-        Source::Arp => (Method::Arp, None),
+fn instance(g: &Group, i: &Instance) -> status::Instance {
+    let source = match i.source {
+        Source::Echo(a) => Some(a),
+        Source::Arp => None,
     };
     status::Instance {
         family: i.family,
-        methods: vec![method],
+        methods: i.methods(g.settings.confirm).into_iter().map(method).collect(),
         mode: if i.targets.are_routers() { TargetMode::Routes } else { TargetMode::Multicast },
         test_address: source,
         targets: i.targets.active().map(|t| t.address).collect(),
+    }
+}
+
+fn method(m: confirm::Method) -> Method {
+    match m {
+        confirm::Method::Echo => Method::Icmp,
+        confirm::Method::Arp => Method::Arp,
+        confirm::Method::Solicit => Method::Nd,
     }
 }
 

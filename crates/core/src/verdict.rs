@@ -4,7 +4,9 @@
 use crate::nic::Nic;
 use crate::probe::PROBE_FAILS;
 use crate::probe::PROBE_REPAIRS;
+use crate::probe::ring::Heard;
 use mpath_model::Time;
+use std::time::Duration;
 
 /// What speaks against a NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +57,29 @@ pub fn decide(others: &[Witness], group_failed: bool, cause: Cause) -> Verdict {
 }
 
 /// Part A: whether all families of the NIC that can be judged have lost enough in a row, and since when.
-pub fn suspect(nic: &mut Nic, now: Time) -> Option<Cause> {
+///
+/// Where losses are confirmed (`confirm` holds the detection time), an answer to anything ends the run, and there is no
+/// verdict before enough has been asked in vain or the detection time ends.
+pub fn suspect(nic: &mut Nic, now: Time, confirm: Option<Duration>) -> Option<Cause> {
     if !nic.link {
         return Some(Cause::Link);
     }
+    if confirm.is_some_and(|fdt| !nic.confirm.ready(now, fdt)) {
+        return None;
+    }
+    let over = confirm.is_some_and(|fdt| nic.confirm.over(now, fdt));
+    let heard = Heard { path: nic.confirm.life.filter(|_| confirm.is_some()), target: None };
     let mut first = None;
     let mut judged = false;
     for i in nic.instances.iter_mut().filter(|i| i.capable()) {
+        let run = i.ring.loss_run(now, heard);
+        if run.length == 0 && i.mute(now) {
+            continue; // it must not ask, and has nothing to say
+        }
         judged = true;
-        let run = i.ring.loss_run(now);
-        if run.length < PROBE_FAILS || i.quiet(now) || i.vouched_since(run.first) {
+        // Where manners forbid to ask more, what was asked has to do when the detection time ends.
+        let enough = run.length >= PROBE_FAILS || (run.length > 0 && over && i.manners.bound());
+        if !enough || i.quiet(now) || i.vouched_since(run.first) {
             return None; // either family working keeps the NIC up
         }
         first = [first, run.first].into_iter().flatten().min();

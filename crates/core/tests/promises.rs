@@ -12,6 +12,8 @@ mod answers;
 mod asking;
 #[path = "promises/checks.rs"]
 mod checks;
+#[path = "promises/confirming.rs"]
+mod confirming;
 #[path = "promises/families.rs"]
 mod families;
 #[path = "promises/kernel.rs"]

@@ -6,7 +6,7 @@ use crate::packet::{drain, stamp};
 use crate::{Error, sys};
 use mpath_model::kernel::{Heard, Packet};
 use mpath_model::{Family, IfIndex};
-use mpath_wire::{icmp, icmp6};
+use mpath_wire::{icmp, icmp6, ndisc};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket as net;
@@ -170,7 +170,7 @@ impl EchoSocket {
 
     fn receive6(&self) -> Result<Option<Heard>, Errno> {
         let mut bytes = [0u8; PACKET];
-        let mut space = cmsg_space!(TimeSpec, libc::in6_pktinfo);
+        let mut space = cmsg_space!(TimeSpec, libc::in6_pktinfo, i32);
         let mut slices = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_DONTWAIT;
         let got = net::recvmsg::<SockaddrIn6>(self.fd(), &mut slices, Some(&mut space), flags)?;
@@ -181,14 +181,41 @@ impl EchoSocket {
             ControlMessageOwned::Ipv6PacketInfo(info) => Some(*info),
             _ => None,
         });
-        let (Some(from), Some(info), Ok(reply)) = (from, info, icmp6::parse_reply(&bytes[..length])) else {
+        let (Some(from), Some(info)) = (from, info) else {
             return Ok(None);
         };
         if info.ipi6_ifindex != self.index {
             return Ok(None);
         }
+        if bytes[0] == ndisc::NEIGHBOUR_ADVERTISEMENT {
+            return Ok(self.advertisement(control, from, &bytes[..length]));
+        }
+        let Ok(reply) = icmp6::parse_reply(&bytes[..length]) else {
+            return Ok(None);
+        };
         let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
         Ok(Some(self.heard(control, from.into(), to.into(), &reply)))
+    }
+
+    /// An answer to a solicitation; from beyond a router it would have lost hops (RFC 4861, section 7.1.2).
+    fn advertisement(
+        &self,
+        control: Vec<ControlMessageOwned>,
+        from: Ipv6Addr,
+        bytes: &[u8],
+    ) -> Option<Heard> {
+        let hops = control.iter().find_map(|message| match message {
+            ControlMessageOwned::Ipv6HopLimit(hops) => Some(*hops),
+            _ => None,
+        });
+        let Ok(ndisc::Message::Advertisement(said)) = ndisc::parse(bytes) else {
+            return None;
+        };
+        (hops == Some(ndisc::HOP_LIMIT.into()) && said.solicited).then(|| Heard {
+            index: self.index,
+            at: stamp(control.into_iter()),
+            what: Packet::Advertisement { from, target: said.target },
+        })
     }
 
     fn heard(
@@ -241,9 +268,12 @@ fn options6(fd: &OwnedFd, device: i32) -> Result<(), Errno> {
     set(libc::IPV6_MULTICAST_LOOP, 0)?;
     set(libc::IPV6_MULTICAST_IF, device)?;
     set(libc::IPV6_RECVPKTINFO, 1)?;
+    set(libc::IPV6_RECVHOPLIMIT, 1)?;
     // A set bit keeps a type out: 256 bits in words of 32.
     let mut filter = [u32::MAX; 8];
-    filter[usize::from(icmp6::ECHO_REPLY) / 32] &= !(1 << (icmp6::ECHO_REPLY % 32));
+    for wanted in [icmp6::ECHO_REPLY, ndisc::NEIGHBOUR_ADVERTISEMENT] {
+        filter[usize::from(wanted) / 32] &= !(1 << (wanted % 32));
+    }
     let filter: Vec<u8> = filter.iter().flat_map(|word| word.to_ne_bytes()).collect();
     sys::set_option(fd.as_fd(), libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &filter)
 }

@@ -159,7 +159,8 @@ impl World {
         }
         let rate = 7.0 / self.scenario.fastest().as_secs_f64();
         let instances = 2.0 * self.scenario.nics.len() as f64;
-        let sends = (instances * (rate * 4.0 + 10.0)) as u32 + 100;
+        let doubts = self.scenario.nics.len() as f64 * (rate * 8.0).min(500.0);
+        let sends = (instances * (rate * 4.0 + 10.0) + doubts) as u32 + 100;
         let others = 500 + 100 * u32::try_from(self.tracked.len() + self.scenario.nics.len()).unwrap_or(0);
         if self.second.1 > sends {
             self.violate("action flood", format!("more than {sends} packets in a second"));

@@ -4,7 +4,7 @@
 use crate::rng::Rng;
 use mpath_model::kernel::{Packet, Transmit};
 use mpath_model::{IfIndex, Mac};
-use mpath_wire::{arp, ethernet};
+use mpath_wire::{arp, ethernet, ndisc};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -154,7 +154,17 @@ impl Lan {
             .filter(move |n| *n != nic && self.ports[*n].segment == segment && self.connected(*n))
     }
 
+    /// A Neighbour Solicitation is answered by whoever has the address.
+    fn solicited(&self, nic: Nic, target: Ipv6Addr, rng: &mut Rng) -> Vec<Arrival> {
+        let answers = self.answerers(nic, &IpAddr::V6(target));
+        let packet = Packet::Advertisement { from: target, target };
+        answers.iter().map(|_| Arrival { after: self.round_trip(rng), nic, packet: packet.clone() }).collect()
+    }
+
     fn frame(&self, nic: Nic, bytes: &[u8], rng: &mut Rng) -> Vec<Arrival> {
+        if let Ok((_, ndisc::Message::Solicitation(asked))) = ndisc::parse_frame(bytes) {
+            return self.solicited(nic, asked.target, rng);
+        }
         let Ok((header, packet)) = ethernet::parse(bytes) else {
             return Vec::new();
         };

@@ -342,6 +342,9 @@ impl World {
                 let family = mpath_model::Family::of(to);
                 self.daemon.listen.echo.contains(&(index, family)) && self.kernel.holds(to)
             }
+            Packet::Advertisement { .. } => {
+                self.daemon.listen.echo.contains(&(index, mpath_model::Family::Inet6))
+            }
             Packet::Arp { .. } => self.daemon.listen.arp.contains(&index),
             Packet::Carp(_) => false,
         };

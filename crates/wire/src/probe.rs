@@ -8,7 +8,7 @@ use mpath_model::Time;
 /// Bytes of the payload.
 pub const LEN: usize = 20;
 
-/// The three probe kinds (mpathd-behaviour.md 1.5).
+/// The probe kinds (mpathd-behaviour.md 1.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Failure and repair detection.
@@ -17,11 +17,13 @@ pub enum Kind {
     Multicast,
     /// Round-trip time only.
     Rtt,
+    /// Settles a doubt about a NIC. Ours: the original has no such thing.
+    Confirm,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 3] = [Kind::Unicast, Kind::Multicast, Kind::Rtt];
+    pub const ALL: [Kind; 4] = [Kind::Unicast, Kind::Multicast, Kind::Rtt, Kind::Confirm];
 
     /// The number in the packet.
     pub fn number(self) -> u32 {
@@ -29,6 +31,7 @@ impl Kind {
             Kind::Unicast => 0x1234,
             Kind::Multicast => 0x5678,
             Kind::Rtt => 0x9abc,
+            Kind::Confirm => 0xdef0,
         }
     }
 }
@@ -91,7 +94,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trip(sent: u64, kind in 0..3usize, nonce: u64, more: Vec<u8>) {
+        fn round_trip(sent: u64, kind in 0..4usize, nonce: u64, more: Vec<u8>) {
             let payload = Payload { sent: Time(sent), kind: Kind::ALL[kind], nonce };
             let mut bytes = payload.emit().to_vec();
             prop_assert_eq!(parse(&bytes), Ok(payload));

@@ -73,9 +73,6 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
     let adopt = [("static", Adopt::Static), ("all", Adopt::All), ("none", Adopt::None)];
     let confirm = [("all", Confirm::All), ("icmp", Confirm::Icmp), ("off", Confirm::Off)];
     let confirm = table.word(cx, "confirm", &confirm);
-    if let Some(span) = table.span_of("confirm").filter(|_| confirm.is_some_and(|c| c != Confirm::Off)) {
-        cx.warn(span, "`confirm` is set, and this version of mpathd sends no confirmation probes yet");
-    }
     let failback = table.boolean(cx, "failback");
     let before = cx.problems.len();
     let interfaces = interfaces(cx, table);

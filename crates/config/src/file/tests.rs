@@ -230,10 +230,6 @@ fn warnings() {
             "`on_event` is set, and this version of mpathd does not run programs yet",
         ),
         (
-            "[[group]]\nname = \"g\"\nconfirm = \"icmp\"\n[[group.interface]]\nname = \"e\"\n",
-            "`confirm` is set, and this version of mpathd sends no confirmation probes yet",
-        ),
-        (
             "[[group]]\nname = \"g\"\n[[group.interface]]\nname = \"e\"\nstandby = true\n",
             "Every interface of group g is standby",
         ),

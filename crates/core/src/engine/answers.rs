@@ -6,6 +6,7 @@ use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
 use crate::probe::FDT_DIVISOR;
+use crate::probe::confirm::Method;
 use crate::probe::instance::{Answer, Refusal, Source};
 use crate::probe::targets::Standing;
 use mpath_model::addr::{Family, is_link_local6};
@@ -46,6 +47,9 @@ impl Engine {
                     }
                 }
                 Packet::EchoReply { .. } => {} // somebody else's ping
+                Packet::Advertisement { from, target } => {
+                    self.advertised((g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at);
+                }
                 Packet::Carp(_) => {}          // not a matter of groups
                 Packet::Arp { reply, sender_mac, sender, target_mac, .. } => {
                     let own = self.inventory.links.get(&heard.index).and_then(|l| l.mac);
@@ -108,7 +112,8 @@ impl Engine {
         let Some(instance) = self.groups[g].nics[n].instance(Family::of(&from)) else {
             return;
         };
-        let strange = instance.source != Source::Echo(to)
+        let strange = self.inventory.is_own_and_up(&from)
+            || instance.source != Source::Echo(to)
             || (from.is_ipv6() && !is_link_local6(&from) && !instance.targets.are_routers());
         if strange {
             instance.refused += 1;
@@ -126,11 +131,15 @@ impl Engine {
             }
             Kind::Multicast => {
                 if instance.expects_discovery(payload.nonce) {
-                    instance.vouch(from, at);
-                    // The path has answered: what is lost from now on is believed.
-                    instance.end_quiet();
-                    self.groups[g].nics[n].answered = true;
+                    self.sign_of_life((g, n), from, Method::Echo, at);
                     self.offer_host(g, from);
+                }
+            }
+            Kind::Confirm => {
+                if self.groups[g].nics[n].confirm.answer(from, Method::Echo, Some(payload.nonce), at) {
+                    self.sign_of_life((g, n), from, Method::Echo, at);
+                } else if let Some(i) = self.groups[g].nics[n].instance(Family::of(&from)) {
+                    i.refused += 1;
                 }
             }
         }
@@ -153,16 +162,40 @@ impl Engine {
         let Some(instance) = self.groups[g].nics[n].instance(Family::Inet) else {
             return;
         };
-        if answer && instance.ring.newest_decided() == Some(false) {
-            instance.vouch(sender, at);
+        if let IpAddr::V4(sender) = &sender {
+            instance.manners.spoke(sender);
+            self.groups[g].learn_mac(*sender, mac);
         }
-        if answer && instance.source == Source::Arp {
-            let answer = instance.judge_arp(sender, at);
-            if let Answer::Accepted { .. } = answer {
+        let Some(instance) = self.groups[g].nics[n].instance(Family::Inet) else {
+            return;
+        };
+        let asked = instance.ring.newest_decided() == Some(false);
+        // An ARP reply names no question: it answers the newest one to its sender.
+        let probe = instance.ring.newest_open(&sender).map(|p| p.sent);
+        let probe = probe.filter(|_| instance.source == Source::Arp);
+        let nic = &mut self.groups[g].nics[n];
+        if answer && nic.confirm.newest(&sender, Method::Arp) > probe {
+            nic.confirm.answer(sender, Method::Arp, None, at);
+            self.sign_of_life((g, n), sender, Method::Arp, at);
+        } else if answer && probe.is_some() {
+            if let Some(instance) = nic.instance(Family::Inet) {
+                let answer = instance.judge_arp(sender, at);
                 self.answered(now, (g, n), sender, 0, (answer, at), out);
             }
+        } else if answer && asked {
+            self.sign_of_life((g, n), sender, Method::Arp, at);
         }
         self.offer_host(g, sender);
+    }
+
+    /// A Neighbour Advertisement that answers a question of ours. Whatever else it says is the kernel's affair.
+    fn advertised(&mut self, (g, n): (GroupId, NicId), from: IpAddr, target: IpAddr, at: Time) {
+        if self.inventory.is_own_and_up(&from) {
+            return;
+        }
+        if self.groups[g].nics[n].confirm.answer(target, Method::Solicit, None, at) {
+            self.sign_of_life((g, n), target, Method::Solicit, at);
+        }
     }
 
     fn answered(
@@ -201,7 +234,12 @@ impl Engine {
         let group = &mut self.groups[g];
         let interval = group.detection.interval();
         let nic = &mut group.nics[n];
+        let by_arp = nic.instance(Family::of(&from)).is_some_and(|i| i.source == Source::Arp);
         nic.answered = true;
+        nic.confirm.alive(at);
+        if !by_arp {
+            nic.note_echo(from, at);
+        }
         let (ignore, repaired) = (nic.failed || group.failed, nic.repaired);
         let Some(instance) = nic.instance(Family::of(&from)) else {
             return;

@@ -7,7 +7,7 @@ use crate::diag;
 use crate::group::NicId;
 use crate::verdict::{self, Cause, Verdict, Witness};
 use mpath_model::Time;
-use mpath_model::settings::ProbeMode;
+use mpath_model::settings::{Confirm, ProbeMode};
 
 impl Engine {
     /// The failure check: is the NIC suspect, and is it alone in that?
@@ -16,7 +16,8 @@ impl Engine {
         if group.nics[n].offline || group.nics[n].failed {
             return;
         }
-        let Some(cause) = verdict::suspect(&mut group.nics[n], now) else {
+        let confirm = (group.settings.confirm != Confirm::Off).then(|| group.detection.current());
+        let Some(cause) = verdict::suspect(&mut group.nics[n], now, confirm) else {
             return;
         };
         let alone = group.anonymous;
@@ -40,7 +41,7 @@ impl Engine {
                 failed: nic.failed,
                 link: nic.index.and_then(|i| self.inventory.links.get(&i)).is_some_and(|l| l.running),
                 probed: nic.probed(),
-                last_ack: nic.instances.iter().filter_map(|i| i.ring.last_ack).max(),
+                last_ack: nic.instances.iter().filter_map(|i| i.ring.last_ack).chain(nic.confirm.life).max(),
             })
             .collect()
     }
@@ -49,6 +50,7 @@ impl Engine {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = true;
         nic.trailing = false;
+        nic.confirm.rest();
         nic.reset_rtt();
         self.dirty = true;
         let cause = match cause {

@@ -4,11 +4,13 @@ use super::{Engine, GroupId};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
+use crate::inventory;
 use crate::probe::instance::Source;
+use crate::probe::ring::Heard;
 use crate::probe::targets::Standing;
 use crate::probe::{MAX_TARGETS, PROBE_FAILS};
 use mpath_model::addr::Family;
-use mpath_model::kernel::{KernelOp, Transmit};
+use mpath_model::kernel::{Address, KernelOp, Transmit};
 use mpath_model::{IfIndex, Mac, Time};
 use mpath_wire::probe::{Kind, Payload};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -69,14 +71,17 @@ impl Engine {
 
     /// The newest decided probe is lost: one target alone, or the NIC?
     fn lost_probe(&mut self, now: Time, (g, n, i): (GroupId, NicId, usize), out: &mut Vec<Action>) {
-        let instance = &mut self.groups[g].nics[n].instances[i];
+        let nic = &self.groups[g].nics[n];
+        let instance = &nic.instances[i];
         if instance.quiet(now) {
             return;
         }
-        let run = instance.ring.loss_run(now);
+        let asked = instance.ring.newest_first().next().and_then(|p| p.target);
+        let heard = Heard { path: None, target: asked.and_then(|a| nic.last_echo(&a)) };
+        let instance = &mut self.groups[g].nics[n].instances[i];
+        let run = instance.ring.loss_run(now, heard);
         if run.length < PROBE_FAILS && run.of_target >= PROBE_FAILS {
-            let dead = instance.ring.newest_first().next().and_then(|p| p.target);
-            if let Some(dead) = dead
+            if let Some(dead) = asked
                 && instance.targets.set_aside(&dead, Standing::Dead(now))
             {
                 instance.forget(&[dead], now);
@@ -111,7 +116,7 @@ impl Engine {
                 self.send_probe(now, (g, n, i), *neighbour, Kind::Multicast, seq, nonce, out);
             }
             if let IpAddr::V4(v4) = neighbour {
-                let bytes = self.arp_request(g, n, index, *v4);
+                let bytes = self.arp_request(now, (g, n), index, *v4);
                 out.extend(bytes.map(|bytes| Action::Send(Transmit::Frame { index, bytes })));
             }
         }
@@ -129,10 +134,11 @@ impl Engine {
         out: &mut Vec<Action>,
     ) {
         let interval = self.groups[g].detection.interval();
-        let Some(instance) = self.groups[g].nics[n].instances.get_mut(i) else {
+        if i >= self.groups[g].nics[n].instances.len() {
             return;
-        };
-        let target = instance.targets.pick(now);
+        }
+        let target = self.next_target(now, (g, n, i));
+        let instance = &mut self.groups[g].nics[n].instances[i];
         let few = instance.targets.active().count() <= 1 || instance.sought;
         let lonely = !instance.targets.are_routers() && few;
         let discover = (target.is_none() || (detection && lonely)) && instance.discover(now, interval);
@@ -184,7 +190,7 @@ impl Engine {
                 out.push(Action::Send(Transmit::Echo { index, source, target, ident, seq, payload }));
             }
             (Source::Arp, IpAddr::V4(asked)) => {
-                if let Some(bytes) = self.arp_request(g, n, index, asked) {
+                if let Some(bytes) = self.arp_request(now, (g, n), index, asked) {
                     out.push(Action::Send(Transmit::Frame { index, bytes }));
                 }
             }
@@ -192,21 +198,70 @@ impl Engine {
         }
     }
 
-    /// An ARP request from a data address that lives on the NIC in the target's network, else from 0.0.0.0,
-    /// which disturbs nobody's cache; to the target's MAC where that is known.
-    fn arp_request(&self, g: GroupId, n: NicId, index: IfIndex, asked: Ipv4Addr) -> Option<Vec<u8>> {
-        let group = &self.groups[g];
+    /// Whom an instance asks next: of its targets in turn the first that can be asked at all.
+    fn next_target(&mut self, now: Time, (g, n, i): (GroupId, NicId, usize)) -> Option<IpAddr> {
+        for _ in 0..MAX_TARGETS {
+            let target = self.groups[g].nics[n].instances[i].targets.pick(now)?;
+            if self.askable(now, (g, n, i), &target) {
+                return Some(target);
+            }
+            self.groups[g].nics[n].instances[i].targets.moved_on(&target);
+        }
+        None
+    }
+
+    fn askable(&self, now: Time, (g, n, i): (GroupId, NicId, usize), target: &IpAddr) -> bool {
+        let nic = &self.groups[g].nics[n];
+        let instance = &nic.instances[i];
+        match (instance.source, target, nic.index) {
+            (Source::Arp, IpAddr::V4(asked), Some(index)) => {
+                self.arp_sender(g, n, index, *asked).is_some()
+                    || (self.known_mac(g, *asked).is_some() && instance.polite(target, now))
+            }
+            _ => true,
+        }
+    }
+
+    /// An ARP request from an address that lives on the NIC in the target's network. Without one from 0.0.0.0, which
+    /// disturbs nobody's cache, and then only to the MAC of somebody who has spoken, and within manners.
+    pub(super) fn arp_request(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        index: IfIndex,
+        asked: Ipv4Addr,
+    ) -> Option<Vec<u8>> {
         let mac = self.inventory.links.get(&index).and_then(|l| l.mac)?;
-        let lives = |a: &&crate::group::HomedAddress| {
-            a.addr.contains(&IpAddr::V4(asked)) && self.inventory.addresses.contains_key(&(index, a.addr))
-        };
-        let sender = match group.hosted(n).find(lives).map(|a| a.addr.address) {
-            Some(IpAddr::V4(a)) => a,
-            _ => Ipv4Addr::UNSPECIFIED,
-        };
-        let indices = group.nics.iter().filter_map(|n| n.index);
-        let known = indices.filter_map(|i| self.inventory.neighbour_mac(i, &IpAddr::V4(asked))).next();
-        Some(mpath_wire::arp::request_frame(mac, known.unwrap_or(Mac::BROADCAST), sender, asked))
+        let known = self.known_mac(g, asked);
+        if let Some(sender) = self.arp_sender(g, n, index, asked) {
+            return Some(mpath_wire::arp::request_frame(mac, known.unwrap_or(Mac::BROADCAST), sender, asked));
+        }
+        let instance = self.groups[g].nics[n].instance(Family::Inet)?;
+        let known = known.filter(|_| instance.polite(&IpAddr::V4(asked), now))?;
+        instance.manners.asked(asked, now);
+        Some(mpath_wire::arp::request_frame(mac, known, Ipv4Addr::UNSPECIFIED, asked))
+    }
+
+    /// The MAC of somebody on the link: as the kernel knows it on some member, else as he has told himself.
+    fn known_mac(&self, g: GroupId, host: Ipv4Addr) -> Option<Mac> {
+        let group = &self.groups[g];
+        let mut indices = group.nics.iter().filter_map(|n| n.index);
+        let known = indices.find_map(|i| self.inventory.neighbour_mac(i, &IpAddr::V4(host)));
+        known.or_else(|| group.macs.get(&host).copied())
+    }
+
+    /// The address from which a NIC can ask for another: its test address, else one that lives on it.
+    fn arp_sender(&self, g: GroupId, n: NicId, index: IfIndex, asked: Ipv4Addr) -> Option<Ipv4Addr> {
+        let nic = &self.groups[g].nics[n];
+        let test = nic.instances.iter().find_map(|i| match i.source {
+            Source::Echo(IpAddr::V4(a)) => Some(a),
+            _ => None,
+        });
+        let reaches = |a: &&Address| inventory::usable(a) && a.addr.contains(&IpAddr::V4(asked));
+        test.or_else(|| match self.inventory.on(index).find(reaches)?.addr.address {
+            IpAddr::V4(a) => Some(a),
+            IpAddr::V6(_) => None,
+        })
     }
 
     pub(super) fn send_failed(&mut self, index: IfIndex, family: Family, errno: i32, out: &mut Vec<Action>) {

@@ -27,8 +27,19 @@ impl Engine {
             for n in 0..self.groups[g].nics.len() {
                 let wanted = self.wanted_sources(g, n);
                 self.refresh_targets |= self.apply_sources(now, g, n, &wanted);
+                self.drop_manners(g, n);
                 self.missing_test_address(now, g, n, !wanted.is_empty(), out);
             }
+        }
+    }
+
+    /// A NIC that has an address of its own to ask from needs no restraint.
+    fn drop_manners(&mut self, g: GroupId, n: NicId) {
+        let nic = &self.groups[g].nics[n];
+        let four = |a: &mpath_model::Address| a.addr.family() == Family::Inet && inventory::usable(a);
+        let has = nic.index.is_some_and(|i| self.inventory.on(i).any(four));
+        if let Some(i) = self.groups[g].nics[n].instance(Family::Inet).filter(|_| has) {
+            i.manners = Default::default();
         }
     }
 

@@ -1,6 +1,8 @@
 //! One instance: a family of a NIC being probed. It decides what to send and judges what comes back; the
 //! verdict over NICs and groups is made elsewhere (`verdict`).
 
+use super::confirm::Method;
+use super::manners::Manners;
 use super::ring::{Fate, Probe, Ring, deadline};
 use super::rtt::Rtt;
 use super::schedule::{Missed, Schedule};
@@ -9,6 +11,7 @@ use super::{MAX_TARGETS, PROBE_FAILS};
 use crate::rng::Rng;
 use mpath_model::Time;
 use mpath_model::addr::Family;
+use mpath_model::settings::Confirm;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -71,6 +74,8 @@ pub struct Instance {
     pub send_error: Option<i32>,
     /// The RTT-only probe under way: target, nonce, time.
     rtt_probe: Option<(IpAddr, u64, Time)>,
+    /// Restraint while the NIC has no address to ask from.
+    pub manners: Manners,
     /// Nonces of the last two discovery probes: answers may be slow.
     discovery_nonces: [u64; 2],
 }
@@ -138,6 +143,7 @@ impl Instance {
             routers_silent: None,
             send_error: None,
             rtt_probe: None,
+            manners: Manners::default(),
             discovery_nonces: [0; 2],
         }
     }
@@ -146,6 +152,16 @@ impl Instance {
     pub fn restart(&mut self, now: Time, interval: Duration, rng: &mut Rng) {
         self.schedule = Schedule::start(now, interval, rng);
         self.discovery = (now, Duration::ZERO);
+    }
+
+    /// The ways in which it can ask: its own, then the other one for confirmations, if that is wanted.
+    pub fn methods(&self, confirm: Confirm) -> Vec<Method> {
+        let (own, other) = match (self.source, self.family) {
+            (Source::Echo(_), Family::Inet) => (Method::Echo, Some(Method::Arp)),
+            (Source::Echo(_), Family::Inet6) => (Method::Echo, Some(Method::Solicit)),
+            (Source::Arp, _) => (Method::Arp, None),
+        };
+        std::iter::once(own).chain(other.filter(|_| confirm == Confirm::All)).collect()
     }
 
     /// Whether there is somebody to ask.
@@ -300,6 +316,25 @@ impl Instance {
         self.vouched = self.vouched.max(Some(at));
         if self.vouchers.len() < MAX_TARGETS && !self.vouchers.contains(&neighbour) {
             self.vouchers.push(neighbour);
+        }
+    }
+
+    /// A target has answered after all: nobody needs to vouch for the path.
+    pub fn relieve(&mut self) {
+        self.vouchers.clear();
+        self.vouched = None;
+    }
+
+    /// Whether every active target has been asked as often as manners allow, without an answer.
+    pub fn mute(&self, now: Time) -> bool {
+        self.capable() && self.targets.active().all(|t| !self.polite(&t.address, now))
+    }
+
+    /// Whether manners allow one more question to a target.
+    pub fn polite(&self, target: &IpAddr, now: Time) -> bool {
+        match target {
+            IpAddr::V4(a) => self.manners.allow(a, now),
+            IpAddr::V6(_) => true,
         }
     }
 

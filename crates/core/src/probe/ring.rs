@@ -69,6 +69,15 @@ pub struct LossRun {
     pub first: Option<Time>,
 }
 
+/// Signs of life that are not in the ring: losses before them are no part of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Newest answer of anybody over this path.
+    pub path: Option<Time>,
+    /// Newest answer of the target of the newest probe.
+    pub target: Option<Time>,
+}
+
 /// The probes, newest at the back.
 #[derive(Clone, Debug, Default)]
 pub struct Ring {
@@ -147,8 +156,8 @@ impl Ring {
         })
     }
 
-    /// Counts the losses that reach up to now (3.5 A).
-    pub fn loss_run(&mut self, now: Time) -> LossRun {
+    /// Counts the losses that reach up to now (3.5 A), back to whatever `heard` tells.
+    pub fn loss_run(&mut self, now: Time, heard: Heard) -> LossRun {
         let newest = self.probes.back().and_then(|p| p.target);
         let mut run = LossRun::default();
         let (mut all, mut same) = (true, true);
@@ -156,6 +165,8 @@ impl Ring {
             if p.awaits_answer(now) {
                 continue;
             }
+            all &= heard.path.is_none_or(|at| p.sent >= at);
+            same &= heard.target.is_none_or(|at| p.sent >= at);
             match p.fate {
                 Fate::Lost(at) => {
                     if all {
@@ -168,9 +179,6 @@ impl Ring {
                     all = false;
                     same &= p.target != newest;
                 }
-            }
-            if !all && !same {
-                break;
             }
         }
         run

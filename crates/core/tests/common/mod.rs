@@ -317,7 +317,7 @@ impl Lab {
         self.kernel.addresses.iter().filter(on).map(|a| a.index).collect()
     }
 
-    /// Unicast probes of a NIC since the last mark: when, to whom, sequence number, kind.
+    /// Probes of a NIC since the last mark, without confirmations: when, to whom, sequence number, kind.
     pub fn probes(&self, nic: IfIndex) -> Vec<(Time, IpAddr, u16, Kind)> {
         let echo = |(t, w): &(Time, Transmit)| match w {
             Transmit::Echo { index, target, seq, payload, .. } if *index == nic => {
@@ -325,7 +325,7 @@ impl Lab {
             }
             _ => None,
         };
-        self.sent.iter().filter_map(echo).collect()
+        self.sent.iter().filter_map(echo).filter(|p| p.3 != Kind::Confirm).collect()
     }
 
     /// The last unicast probe of a NIC.

@@ -3,7 +3,7 @@
 use mpath_model::addr::is_link_local6;
 use mpath_model::kernel::{Packet, Transmit};
 use mpath_model::{IfIndex, Mac};
-use mpath_wire::{arp, ethernet};
+use mpath_wire::{arp, ethernet, ndisc};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Net {
     pub hosts: BTreeMap<IpAddr, Host>,
     /// NICs whose packets go nowhere.
     pub silent: BTreeSet<IfIndex>,
+    /// Hosts whose ICMP is filtered; ARP and Neighbour Discovery work.
+    pub filtered: BTreeSet<IpAddr>,
     /// Pairs that do not reach each other.
     pub cut: BTreeSet<(IfIndex, IpAddr)>,
     /// Loss of each packet, in permille.
@@ -58,7 +60,7 @@ impl Net {
         let (index, target) = match what {
             Transmit::Echo { index, target, .. } => (*index, *target),
             Transmit::Frame { index, bytes } => match asked(bytes) {
-                Some(arp) => (*index, IpAddr::V4(arp.target_ip)),
+                Some(target) => (*index, target),
                 None => return Vec::new(),
             },
             Transmit::Advert(_) => return Vec::new(),
@@ -71,7 +73,10 @@ impl Net {
             return Vec::new();
         }
         let special = self.delay_next.get_mut(&index).and_then(VecDeque::pop_front);
-        let reached = |h: &&IpAddr| !self.cut.contains(&(index, **h)) && self.hosts[*h].alive;
+        let echo = matches!(what, Transmit::Echo { .. });
+        let reached = |h: &&IpAddr| {
+            !(echo && self.filtered.contains(h)) && !self.cut.contains(&(index, **h)) && self.hosts[*h].alive
+        };
         let hosts = self.hosts.iter().filter(|(a, h)| match target {
             t if t.is_multicast() && t.is_ipv4() => a.is_ipv4() && h.multicast,
             t if t.is_multicast() => is_link_local6(a),
@@ -88,15 +93,23 @@ impl Net {
     }
 }
 
-fn asked(bytes: &[u8]) -> Option<arp::Arp> {
+/// Whom an ARP request or a Neighbour Solicitation asks for.
+fn asked(bytes: &[u8]) -> Option<IpAddr> {
+    request(bytes).map(|a| IpAddr::V4(a.target_ip)).or_else(|| match ndisc::parse_frame(bytes).ok()?.1 {
+        ndisc::Message::Solicitation(s) => Some(IpAddr::V6(s.target)),
+        ndisc::Message::Advertisement(_) => None,
+    })
+}
+
+fn request(bytes: &[u8]) -> Option<arp::Arp> {
     let (_, packet) = ethernet::parse(bytes).ok()?;
     arp::parse(packet).ok().filter(|a| a.operation == arp::Operation::Request)
 }
 
 /// The answer of `from` to a probe.
 pub fn reply(what: &Transmit, from: IpAddr) -> Packet {
-    match what {
-        Transmit::Echo { source, ident, seq, payload, .. } => Packet::EchoReply {
+    match (what, from) {
+        (Transmit::Echo { source, ident, seq, payload, .. }, _) => Packet::EchoReply {
             from,
             to: *source,
             code: 0,
@@ -104,8 +117,9 @@ pub fn reply(what: &Transmit, from: IpAddr) -> Packet {
             seq: *seq,
             payload: payload.clone(),
         },
-        Transmit::Frame { bytes, .. } => {
-            let a = asked(bytes).unwrap();
+        (Transmit::Frame { .. }, IpAddr::V6(from)) => Packet::Advertisement { from, target: from },
+        (Transmit::Frame { bytes, .. }, IpAddr::V4(_)) => {
+            let a = request(bytes).unwrap();
             Packet::Arp {
                 reply: true,
                 sender_mac: HOST_MAC,

@@ -25,6 +25,7 @@ pub struct Spec {
     pub hosts: u8,
     /// The hosts answer 224.0.0.1.
     pub multicast: bool,
+    pub confirm: Confirm,
     pub seed: u64,
 }
 
@@ -42,6 +43,7 @@ impl Default for Spec {
             routers: 1,
             hosts: 0,
             multicast: true,
+            confirm: Confirm::All,
             seed: 1,
         }
     }
@@ -65,7 +67,7 @@ impl Spec {
             probe: self.probe,
             targets: Vec::new(),
             adopt: Adopt::Static,
-            confirm: Confirm::All,
+            confirm: self.confirm,
             interfaces: (0..self.nics).map(interface).collect(),
             addresses: self.data.iter().map(data).collect(),
         }

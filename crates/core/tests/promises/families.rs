@@ -5,6 +5,7 @@ use mpath_model::Family;
 use mpath_model::kernel::{KernelOp, Sysctl, Transmit};
 use mpath_model::settings::ProbeMode;
 
+/// ICMP and ICMPv6 echoes and ARP frames sent.
 fn families(lab: &Lab) -> (usize, usize, usize) {
     let of = |f: Family| {
         lab.sent
@@ -12,8 +13,8 @@ fn families(lab: &Lab) -> (usize, usize, usize) {
             .filter(|(_, w)| matches!(w, Transmit::Echo { target, .. } if Family::of(target) == f))
             .count()
     };
-    let frames = lab.sent.iter().filter(|(_, w)| matches!(w, Transmit::Frame { .. })).count();
-    (of(Family::Inet), of(Family::Inet6), frames)
+    let arp = |w: &Transmit| matches!(w, Transmit::Frame { bytes, .. } if bytes[12..14] == [8, 6]);
+    (of(Family::Inet), of(Family::Inet6), lab.sent.iter().filter(|(_, w)| arp(w)).count())
 }
 
 /// A life with failures, no targets, and repair.

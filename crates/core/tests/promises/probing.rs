@@ -3,6 +3,7 @@
 use crate::common::*;
 use mpath_core::Input;
 use mpath_model::kernel::{Inventory, KernelOp};
+use mpath_model::settings::Confirm;
 use mpath_model::status::{InterfaceState, ProbeState};
 use mpath_wire::probe::Kind;
 use std::time::Duration;
@@ -13,7 +14,7 @@ const QUIET: [&str; 0] = [];
 const I: Duration = Duration::from_nanos(1_000_000_000 / 7);
 
 fn lose(n: u32) -> Lab {
-    let mut lab = Spec::default().lab();
+    let mut lab = Spec { confirm: Confirm::Off, ..Spec::default() }.lab();
     lab.net.drop_next.insert(ETH0, n);
     lab.run(secs(3));
     assert_eq!(lab.net.drop_next[&ETH0], 0);
@@ -136,7 +137,7 @@ fn a_lan_far_below_a_millisecond_may_slow_down_fifty_times() {
 
 /// Answers to eth0's coming probes take these times; returns the detection time afterwards.
 fn samples(delays: &[u64]) -> u64 {
-    let mut lab = Spec::default().lab();
+    let mut lab = Spec { confirm: Confirm::Off, ..Spec::default() }.lab();
     lab.net.delay_next.insert(ETH0, delays.iter().map(|d| Duration::from_micros(*d)).collect());
     lab.run(secs(4));
     lab.group().failure_detection_time_ms
@@ -183,7 +184,7 @@ fn raised_to_fourteen_rtts_and_lowered_to_exactly_what_was_asked() {
 // case 16
 #[test]
 fn the_raise_is_capped_and_a_raised_time_still_detects() {
-    let mut lab = Spec::default().lab();
+    let mut lab = Spec { confirm: Confirm::Off, ..Spec::default() }.lab();
     lab.net.delay_next.insert(ETH0, [ms(130), ms(130)].into());
     lab.run(secs(1));
     lab.net.host("192.0.2.1").delay = ms(1);

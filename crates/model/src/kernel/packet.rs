@@ -5,7 +5,7 @@ use crate::addr::{Family, Mac};
 use crate::carp::{CarpId, HeardAdvert, SendAdvert};
 use crate::{IfIndex, Time};
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A probe or other packet to send. Answers come back as [`Heard`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,13 @@ pub enum Packet {
         seq: u16,
         /// Bytes behind the ICMP header (at most 64 are kept).
         payload: Vec<u8>,
+    },
+    /// Solicited Neighbour Advertisement that came straight from this link: hop limit 255 (RFC 4861, section 4.4).
+    Advertisement {
+        /// Source address.
+        from: Ipv6Addr,
+        /// The address that was asked for.
+        target: Ipv6Addr,
     },
     /// ARP for IPv4 over Ethernet, request or reply.
     Arp {

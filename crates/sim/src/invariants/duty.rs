@@ -99,7 +99,11 @@ impl World {
             return Vec::new();
         }
         let fdt = Duration::from_millis(status.groups[group].failure_detection_time_ms);
-        vec![Duty { due: self.now + fdt * 2 + extra, what: What::Repaired(group) }]
+        // A NIC without an address asks nobody for half a minute who has not answered five times.
+        let settings = &self.scenario.settings.groups[group];
+        let untested = settings.interfaces.iter().any(|i| i.test_addresses.is_empty());
+        let manners = if untested { Duration::from_secs(30) + fdt } else { Duration::ZERO };
+        vec![Duty { due: self.now + fdt * 2 + extra + manners, what: What::Repaired(group) }]
     }
 
     fn restored(&self, group: usize, address: usize) -> Vec<Duty> {

@@ -286,14 +286,15 @@ impl World {
         self.plan(down, Happening::Start);
     }
 
-    /// What has piled up while the daemon had no processor is handled first, then the timers.
+    /// What has piled up while the daemon had no processor is handled first, the kernel's events before all else, then the
+    /// timers.
     pub(super) fn awake(&mut self) {
         if self.starving() {
             return;
         }
-        while let Some(input) = self.daemon.backlog.pop_front() {
-            self.feed(input);
-        }
+        let mut waiting: Vec<Input> = self.daemon.backlog.drain(..).collect();
+        waiting.sort_by_key(|i| !matches!(i, Input::Kernel(_)));
+        waiting.into_iter().for_each(|input| self.feed(input));
     }
 }
 

@@ -23,19 +23,23 @@ fn ring(text: &str) -> Ring {
 #[test]
 fn loss_runs() {
     let long = Time(10_000);
-    assert_eq!(ring("A1 L1 L1 L1 L1").loss_run(long).length, 4);
-    let run = ring("A1 L1 L1 L1 L1 L1").loss_run(long);
+    assert_eq!(ring("A1 L1 L1 L1 L1").loss_run(long, Heard::default()).length, 4);
+    let run = ring("A1 L1 L1 L1 L1 L1").loss_run(long, Heard::default());
     assert_eq!((run.length, run.of_target, run.first), (5, 5, Some(Time(10))));
-    assert_eq!(ring("L1 L1 L1 A1 L1 L1").loss_run(long).length, 2);
+    assert_eq!(ring("L1 L1 L1 A1 L1 L1").loss_run(long, Heard::default()).length, 2);
     // A dead target among living ones: a run of its own, none for the NIC.
-    let run = ring("L1 A2 L1 A2 L1 A2 L1 A2 L1").loss_run(long);
+    let run = ring("L1 A2 L1 A2 L1 A2 L1 A2 L1").loss_run(long, Heard::default());
     assert_eq!((run.length, run.of_target), (1, 5));
 }
 
 #[test]
 fn outstanding_probes_are_skipped_until_due() {
-    assert_eq!(ring("L1 L1 O1").loss_run(Time(24)).length, 2);
-    assert_eq!(ring("L1 L1 O1").loss_run(Time(25)).length, 3, "equal to the deadline counts as lost");
+    assert_eq!(ring("L1 L1 O1").loss_run(Time(24), Heard::default()).length, 2);
+    assert_eq!(
+        ring("L1 L1 O1").loss_run(Time(25), Heard::default()).length,
+        3,
+        "equal to the deadline counts as lost"
+    );
     assert_eq!(ring("A1 A1 O1").ack_run(Time(24)), (2, 2));
     assert_eq!(ring("A1 A1 O1").ack_run(Time(25)), (0, 0));
 }
@@ -44,7 +48,7 @@ fn outstanding_probes_are_skipped_until_due() {
 fn a_late_answer_rehabilitates() {
     let mut r = ring("A1 L1 L1 L1 L1 L1");
     r.ack(4, Time(99));
-    assert_eq!(r.loss_run(Time(10_000)).length, 2);
+    assert_eq!(r.loss_run(Time(10_000), Heard::default()).length, 2);
 }
 
 #[test]
@@ -86,4 +90,18 @@ fn deleting_a_target_loses_what_is_outstanding_now() {
     r.forget_target(&ip(1), Time(11));
     assert_eq!(r.find(2).unwrap().fate, Fate::Lost(Time(11)));
     assert_eq!(r.find(2).unwrap().target, None);
+}
+
+#[test]
+fn a_sign_of_life_outside_the_ring_ends_a_run() {
+    let heard =
+        |path: Option<u64>, target: Option<u64>| Heard { path: path.map(Time), target: target.map(Time) };
+    let run = |h| {
+        let r = ring("L1 L1 L1 L1 L1").loss_run(Time(10_000), h);
+        (r.length, r.of_target, r.first)
+    };
+    assert_eq!(run(heard(None, None)), (5, 5, Some(Time(0))));
+    assert_eq!(run(heard(Some(15), None)), (3, 5, Some(Time(20))));
+    assert_eq!(run(heard(None, Some(15))), (5, 3, Some(Time(0))));
+    assert_eq!(run(heard(Some(50), Some(50))), (0, 0, None));
 }
