@@ -75,7 +75,8 @@ impl Net {
         let special = self.delay_next.get_mut(&index).and_then(VecDeque::pop_front);
         let echo = matches!(what, Transmit::Echo { .. });
         let reached = |h: &&IpAddr| {
-            !(echo && self.filtered.contains(h)) && !self.cut.contains(&(index, **h)) && self.hosts[*h].alive
+            let filtered = echo && self.filtered.contains(*h);
+            !filtered && !self.cut.contains(&(index, **h)) && self.hosts[*h].alive
         };
         let hosts = self.hosts.iter().filter(|(a, h)| match target {
             t if t.is_multicast() && t.is_ipv4() => a.is_ipv4() && h.multicast,
