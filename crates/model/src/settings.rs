@@ -1,8 +1,8 @@
 //! Validated settings: what `mpathd.toml` and `/etc/default/mpathd` mean, free of contradictions.
 
 use crate::addr::IfAddr;
-use crate::kernel::LaggBackend;
 use crate::carp::{CarpId, Over};
+use crate::kernel::LaggBackend;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;

@@ -50,7 +50,7 @@ impl Engine {
                 Packet::Advertisement { from, target } => {
                     self.advertised((g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at);
                 }
-                Packet::Carp(_) => {}          // not a matter of groups
+                Packet::Carp(_) => {} // not a matter of groups
                 Packet::Arp { reply, sender_mac, sender, target_mac, .. } => {
                     let own = self.inventory.links.get(&heard.index).and_then(|l| l.mac);
                     let answer = *reply && own == Some(*target_mac);
