@@ -187,7 +187,7 @@ fn state(nic: &Nic) -> InterfaceState {
 /// Losses and answers in a row: of the family that is judged best.
 fn runs(nic: &Nic, now: Time) -> (usize, usize) {
     let mut rings: Vec<_> = nic.instances.iter().map(|i| i.ring.clone()).collect();
-    let losses = rings.iter_mut().map(|r| r.loss_run(now).length).min().unwrap_or(0);
+    let losses = rings.iter_mut().map(|r| r.loss_run(now, Default::default()).length).min().unwrap_or(0);
     let answers = rings.iter_mut().map(|r| {
         let (all, of_target) = r.ack_run(now);
         all.max(of_target)
@@ -237,7 +237,7 @@ fn silent_routers(now: Time, i: &Instance) -> Option<String> {
 
 fn evidence(i: &Instance, now: Time, interval: Duration) -> Evidence {
     let mut ring = i.ring.clone();
-    let losses = ring.loss_run(now).length;
+    let losses = ring.loss_run(now, Default::default()).length;
     let (all, of_target) = ring.ack_run(now);
     let (method, source) = match i.source {
         Source::Echo(a) => (Method::Icmp, Some(a)),

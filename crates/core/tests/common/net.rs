@@ -129,6 +129,6 @@ pub fn reply(what: &Transmit, from: IpAddr) -> Packet {
                 target: a.sender_ip,
             }
         }
-        Transmit::Advert(_) => unreachable!("nobody answers an advert"),
+        (Transmit::Advert(_), _) => unreachable!("nobody answers an advert"),
     }
 }
