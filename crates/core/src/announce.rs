@@ -3,6 +3,7 @@
 
 use mpath_model::kernel::KernelOp;
 use mpath_model::{IfIndex, Time};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use std::time::Duration;
 const PACE: Duration = Duration::from_millis(1);
 
 /// The schedule of announcements.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Announcer {
+    #[serde(with = "crate::pairs")]
     queue: BTreeMap<(Time, u64), (IfIndex, IpAddr)>,
     count: u64,
 }

@@ -3,6 +3,7 @@
 
 use crate::probe::FDT_DIVISOR;
 use mpath_model::Time;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// No lowering within this time after a raise.
@@ -11,7 +12,7 @@ pub const SETTLING_TIME: Duration = Duration::from_secs(60);
 const RAISE_FLOOR: Duration = Duration::from_secs(60);
 
 /// Failure detection time and probe interval of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DetectionTime {
     requested: Duration,
     current: Duration,

@@ -19,7 +19,7 @@ pub struct Line {
 }
 
 /// A message: a line for the log and, for some, an event for watchers and hooks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// What is logged.
     pub line: Line,

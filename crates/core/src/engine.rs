@@ -12,6 +12,7 @@ use crate::persist::{Freeze, Persistent};
 use crate::rng::Rng;
 use mpath_model::kernel::{KernelOp, Listen, Sysctl};
 use mpath_model::{Family, IfIndex, Settings, Status, Time};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,10 +27,13 @@ mod confirming;
 mod explain;
 mod foresee;
 mod freeze;
+mod handover;
 mod judging;
 mod keeping;
 mod members;
+mod memory;
 mod probing;
+mod release;
 mod reporting;
 mod sources;
 
@@ -40,7 +44,7 @@ pub const SCAN_INTERVAL: Duration = Duration::from_secs(20);
 type GroupId = usize;
 
 /// A request that was refused, and when it may be tried again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Held {
     op: KernelOp,
     /// Refusals so far; 0 for a request that succeeded and whose event is awaited.
@@ -50,38 +54,51 @@ struct Held {
     due: bool,
 }
 
+/// What an operator waits for.
+#[derive(Clone, Debug)]
+enum Awaited {
+    /// The group of this NIC is as it should be.
+    Move(String),
+    /// Nothing is left of what has been released.
+    Release,
+}
+
 /// An operator waiting for the end of a move.
 #[derive(Clone, Debug)]
 struct Waiting {
     id: RequestId,
-    nic: String,
+    what: Awaited,
     until: Time,
 }
 
 /// See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Engine {
     version: String,
     rng: Rng,
     ident: u16,
     settings: Settings,
     groups: Vec<Group>,
+    #[serde(skip)]
     inventory: Inventory,
     started: bool,
     /// The first comparison after start is over: NICs that appear from now on must prove themselves.
     settled_once: bool,
     restored: Option<Persistent>,
+    #[serde(with = "crate::pairs")]
     originals: BTreeMap<(String, Sysctl), i32>,
     batches: carry::Batches,
     next_batch: BatchId,
     held: Vec<Held>,
     announcer: Announcer,
+    #[serde(skip)]
     waiting: Vec<Waiting>,
     persisted: Persistent,
     listen: Listen,
     scan_at: Time,
     /// Start of the present second and batches submitted in it.
     heat: (Time, u32),
+    #[serde(with = "crate::pairs")]
     complaints: checks::Complaints,
     /// A full scan has just been made.
     scanned: bool,
@@ -142,7 +159,7 @@ impl Engine {
             Input::Tick => self.tick(now, out),
             Input::Configure(settings) => self.configure(settings),
             Input::Restore(persistent) => self.restored = Some(persistent),
-            Input::Inventory(dump) => self.take_inventory(now, dump),
+            Input::Inventory(dump) => self.take_inventory(now, dump, out),
             Input::Kernel(events) => self.kernel_events(&events),
             Input::Running { index, running } => self.running(index, running),
             Input::Heard(heard) => self.heard(now, heard, out),
@@ -233,7 +250,12 @@ impl Engine {
         self.report_moves(out);
         self.answer_waiting(out);
         self.update_listen(out);
-        self.drop_retired();
+        if self.drop_retired() {
+            // Sysctls go last.
+            self.carry(now, Vec::new(), out);
+            self.persist(out);
+            self.answer_waiting(out);
+        }
     }
 
     /// Reassigns addresses; returns the NICs that gave something away.

@@ -6,6 +6,7 @@ use mpath_model::kernel::{Address, Route};
 use mpath_model::settings;
 use mpath_model::status::GroupState;
 use mpath_model::{IfAddr, Mac, Time};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -16,7 +17,7 @@ pub type NicId = usize;
 const MACS: usize = 64;
 
 /// A group of NICs on one link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
     /// Settings in force.
     pub settings: settings::Group,
@@ -59,7 +60,7 @@ pub struct Group {
 }
 
 /// A data address and where it belongs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HomedAddress {
     /// The address.
     pub addr: IfAddr,
@@ -96,7 +97,7 @@ impl HomedAddress {
 }
 
 /// A route and the NIC it belongs to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HomedRoute {
     /// As found at home; the index in it is that of the home NIC.
     pub route: Route,
@@ -111,7 +112,7 @@ pub struct HomedRoute {
 }
 
 /// Direction of a move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MoveKind {
     /// Away from a NIC that cannot serve.
     Failover,
@@ -120,7 +121,7 @@ pub enum MoveKind {
 }
 
 /// A move under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// Direction.
     pub kind: MoveKind,

@@ -74,6 +74,8 @@ pub enum Command {
     Freeze(Option<Duration>),
     /// Ends [`Command::Freeze`].
     Thaw,
+    /// Takes back what mpathd installed, of a NIC or a group, or everything: `mpathctl release [IF|GROUP]`.
+    Release(Option<String>),
     /// Logs the probe statistics (SIGUSR1).
     Statistics,
 }

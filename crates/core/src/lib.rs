@@ -15,6 +15,7 @@ pub mod input;
 mod inventory;
 pub mod lagg;
 mod nic;
+mod pairs;
 pub mod persist;
 mod placement;
 mod plan;

@@ -16,6 +16,7 @@ use crate::probe::instance::Instance;
 use mpath_model::addr::Family;
 use mpath_model::settings::Interface;
 use mpath_model::{IfAddr, IfIndex, Time};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
 const ECHOES: usize = 64;
 
 /// A NIC of a group, or one tracked without a group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Nic {
     /// Name, test addresses, standby.
     pub settings: Interface,

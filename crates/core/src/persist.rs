@@ -2,8 +2,9 @@
 //! the daemon writes it to the state directory as the engine hands it out.
 
 use mpath_model::kernel::{Address, LaggBackend, Route, Sysctl};
-use mpath_model::{IfAddr, IfIndex, Mac, Time};
-use serde::{Deserialize, Serialize};
+use mpath_model::{IfAddr, IfIndex, Mac, Settings, Time};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Version of the format. A file with a newer one is moved aside, never guessed at.
 pub const VERSION: u32 = 1;
@@ -13,6 +14,10 @@ pub const VERSION: u32 = 1;
 pub struct Persistent {
     /// [`VERSION`] at the time of writing.
     pub version: u32,
+    /// Settings under which the rest is to be understood; none if another version of mpathd wrote them in words unknown
+    /// to this one.
+    #[serde(default, deserialize_with = "if_understood")]
+    pub settings: Option<Box<Settings>>,
     /// Data addresses with their homes.
     pub addresses: Vec<HomedAddress>,
     /// Routes that follow their NIC.
@@ -105,4 +110,18 @@ pub struct NicMemory {
     pub offline: bool,
     /// Test addresses that mpathd installed on it.
     pub installed: Vec<IfAddr>,
+}
+
+/// The rest is worth having without the settings, which change from version to version.
+fn if_understood<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<Settings>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Known(Option<Box<Settings>>),
+        Unknown(IgnoredAny),
+    }
+    Ok(match Lenient::deserialize(from)? {
+        Lenient::Known(settings) => settings,
+        Lenient::Unknown(_) => None,
+    })
 }

@@ -55,8 +55,12 @@ fn note(moves: &mut Vec<Move>, group: &Group, from: NicId, to: NicId, home: NicI
 fn send_home(group: &mut Group) -> bool {
     let away =
         group.addresses.iter().any(|a| a.host != a.home) || group.routes.iter().any(|r| r.host != r.home);
-    group.addresses.iter_mut().for_each(|a| a.host = a.home);
-    group.routes.iter_mut().for_each(|r| r.host = r.home);
+    for a in group.addresses.iter_mut().filter(|a| a.host != a.home) {
+        (a.host, a.seen, a.missing) = (a.home, false, None);
+    }
+    for r in group.routes.iter_mut().filter(|r| r.host != r.home) {
+        (r.host, r.seen, r.missing) = (r.home, false, None);
+    }
     away
 }
 

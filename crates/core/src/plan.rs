@@ -129,6 +129,9 @@ fn data_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
             continue;
         };
         let there = inv.addresses.get(&(link.index, a.addr));
+        if let Some(as_found) = there.and_then(|t| without_our_haste(a, t)) {
+            plan.clean(KernelOp::AddAddress(as_found), hold);
+        }
         let refused = there.is_some_and(|t| t.has(ifa::DADFAILED)) && a.known;
         if (there.is_some() && !refused) || !accepts(link, a.addr.family()) {
             continue;
@@ -142,6 +145,15 @@ fn data_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
             plan.placed.push((link.index, a.addr.address));
         }
     }
+}
+
+/// An adopted address is put back home without duplicate detection, so that it works at once. That leaves a flag, which it
+/// loses again if it was found without.
+fn without_our_haste(a: &HomedAddress, there: &Address) -> Option<Address> {
+    let found = a.found.as_ref().filter(|f| a.host == a.home && !f.has(ifa::NODAD))?;
+    let transient = ifa::TENTATIVE | ifa::DADFAILED;
+    let ours = there.has(ifa::NODAD) && there.flags & transient == 0 && there.protocol == found.protocol;
+    ours.then(|| Address { flags: there.flags & !ifa::NODAD, ..there.clone() })
 }
 
 /// Copies of a data address on other members go once the address is on its host. Last added first: the
@@ -200,11 +212,14 @@ fn installed_form(addr: IfAddr) -> IfAddr {
 }
 
 fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
+    if group.retiring {
+        return; // those of NICs that leave are condemned, the others are another group's by now
+    }
     for (id, nic) in group.nics.iter().enumerate() {
         let Some(link) = link(group, inv, id) else {
             continue;
         };
-        let wanted: Vec<IfAddr> = if nic.offline || group.retiring { Vec::new() } else { configured(nic) };
+        let wanted: Vec<IfAddr> = if nic.offline { Vec::new() } else { configured(nic) };
         for addr in &wanted {
             let free = !inv.is_own(&addr.address) || mpath_model::addr::is_link_local6(&addr.address);
             let there = inv.on(link.index).any(|a| a.addr.address == addr.address);

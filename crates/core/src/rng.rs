@@ -1,8 +1,10 @@
 //! The one source of chance: a seeded generator, so that a run can be repeated.
 
+use serde::{Deserialize, Serialize};
+
 /// SplitMix64 (Steele, Lea, Flood 2014). Spreads probes; nonces only need to be unguessable by a LAN
 /// neighbour, which a seed from the kernel gives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rng(u64);
 
 impl Rng {

@@ -32,6 +32,8 @@ mod offline;
 mod patience;
 #[path = "promises/probing.rs"]
 mod probing;
+#[path = "promises/release.rs"]
+mod release;
 #[path = "promises/restart.rs"]
 mod restart;
 #[path = "promises/sequences.rs"]

@@ -37,6 +37,8 @@ const ACCEPTS: usize = 32;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two lines about peers, so that none of them can flood the log.
 const QUIET: Duration = Duration::from_secs(60);
+/// Pause between two attempts to make a socket anew that has vanished.
+const LOOK: Duration = Duration::from_secs(5);
 /// Pause after accept failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -70,6 +72,8 @@ pub(crate) struct Server {
     path: PathBuf,
     /// Device and inode of the socket, so that only our own is removed.
     identity: (u64, u64),
+    /// When it was last looked whether the socket is still there.
+    tended: Time,
     first: usize,
     slots: Vec<Option<Connection>>,
     serial: u64,
@@ -82,6 +86,32 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Makes the socket anew if it has vanished from its place; connections live on. The line tells of it.
+    pub(crate) fn tend(&mut self, now: Time) -> Option<Line> {
+        if now.since(self.tended) < LOOK {
+            return None;
+        }
+        self.tended = now;
+        if self.path.symlink_metadata().is_ok() {
+            return None;
+        }
+        let made = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let made = made.map_err(|e| BindError::Io(self.path.clone(), "make the directory of", e));
+        let made = made.and_then(|()| listen(&self.path)).and_then(|(mut listener, identity)| {
+            let _ = self.registry.deregister(&mut self.listener);
+            self.registry
+                .register(&mut listener, Token(self.first), Interest::READABLE)
+                .map_err(|e| BindError::Io(self.path.clone(), "watch", e))?;
+            (self.listener, self.identity) = (listener, identity);
+            Ok(())
+        });
+        let (level, text) = match made {
+            Ok(()) => (Level::Err, format!("control socket {} has vanished: made anew", self.path.display())),
+            Err(error) => (Level::Err, error.to_string()),
+        };
+        Some(Line { level, text, fields: Vec::new() })
+    }
+
     /// Listens on `path` and registers with the loop, using the tokens `first..first + TOKENS`. A socket that
     /// nobody listens on is replaced; one that answers is not.
     pub(crate) fn bind(
@@ -92,18 +122,15 @@ impl Server {
         version: &str,
     ) -> Result<Server, BindError> {
         let fail = |operation| move |e| BindError::Io(path.to_owned(), operation, e);
-        socket::clear(path)?;
-        let mut listener = UnixListener::bind(path).map_err(fail("bind"))?;
-        // Everybody may connect; what each may do is decided by the credentials of the connection.
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(fail("chmod"))?;
-        let meta = std::fs::symlink_metadata(path).map_err(fail("stat"))?;
+        let (mut listener, identity) = listen(path)?;
         let registry = registry.try_clone().map_err(fail("watch"))?;
         registry.register(&mut listener, first, Interest::READABLE).map_err(fail("watch"))?;
         Ok(Server {
             listener,
             registry,
             path: path.to_owned(),
-            identity: (meta.dev(), meta.ino()),
+            identity,
+            tended: Time::default(),
             first: first.0,
             slots: (0..MAX_CONNECTIONS).map(|_| None).collect(),
             serial: 0,
@@ -309,6 +336,17 @@ impl Drop for Server {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// A socket to listen on, and its device and inode.
+fn listen(path: &Path) -> Result<(UnixListener, (u64, u64)), BindError> {
+    let fail = |operation| move |e| BindError::Io(path.to_owned(), operation, e);
+    socket::clear(path)?;
+    let listener = UnixListener::bind(path).map_err(fail("bind"))?;
+    // Everybody may connect; what each may do is decided by the credentials of the connection.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(fail("chmod"))?;
+    let meta = std::fs::symlink_metadata(path).map_err(fail("stat"))?;
+    Ok((listener, (meta.dev(), meta.ino())))
 }
 
 /// What becomes of a request.

@@ -1,9 +1,11 @@
 //! The loop: one thread that waits, hands inputs to the engine and carries out its actions. Decisions are the
 //! engine's; what lives here is order: signals, then the kernel's events, then packets, then operators, then time.
 
+mod again;
 mod carrier;
 mod effects;
 mod inquire;
+mod release;
 mod service;
 mod sources;
 
@@ -11,7 +13,9 @@ pub(crate) use sources::{CONTROL, Sources};
 
 use crate::control::{Access, Call, ConnId, Server};
 use crate::detach;
+use crate::handover::Program;
 use crate::journal::Journal;
+use crate::last_good;
 use crate::log::Logger;
 use crate::options::Options;
 use crate::wallclock::WallClock;
@@ -44,6 +48,9 @@ pub(crate) struct Daemon {
     sources: Sources,
     clock: WallClock,
     options: Options,
+    program: Program,
+    /// The program is to run itself again: at the latest then.
+    again: Option<Time>,
     service: Service,
     carrier: Carrier,
     listen: Listen,
@@ -70,6 +77,7 @@ impl Daemon {
         sources: Sources,
         clock: WallClock,
         options: Options,
+        program: Program,
     ) -> Daemon {
         Daemon {
             engine,
@@ -81,6 +89,8 @@ impl Daemon {
             sources,
             clock,
             options,
+            program,
+            again: None,
             service: Service::from_environment(),
             carrier: Carrier::default(),
             listen: Listen::default(),
@@ -117,6 +127,7 @@ impl Daemon {
                 return Ok(());
             }
             self.time();
+            self.run_again();
             self.service.alive(clock::now());
         }
     }
@@ -125,6 +136,11 @@ impl Daemon {
     pub(crate) fn configure(&mut self, settings: Settings) {
         self.carrier.set(settings.daemon.link_poll);
         self.feed(Input::Configure(settings));
+    }
+
+    /// Goes on with the settings of an engine that was handed over.
+    pub(crate) fn resume(&mut self) {
+        self.carrier.set(self.engine.settings().daemon.link_poll);
     }
 
     /// Writes out what is left of the log.
@@ -156,6 +172,8 @@ impl Daemon {
             self.carrier.next(),
             self.service.next(),
             self.listen_again,
+            self.journal.next(),
+            self.again.map(|t| t.min(clock::now() + again::LOOK)),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -167,6 +185,12 @@ impl Daemon {
         self.server.expire(now);
         if let Some(line) = self.server.report(now) {
             self.logger.log(line);
+        }
+        if let Some(line) = self.journal.tend(now) {
+            self.alarm(line);
+        }
+        if let Some(line) = self.server.tend(now) {
+            self.alarm(line);
         }
         if self.carrier.next().is_some_and(|t| t <= now) {
             self.poll_carrier(now);
@@ -301,6 +325,7 @@ impl Daemon {
                     self.next_request += 1;
                     self.feed(Input::Request { id, command: Command::Statistics });
                 }
+                Signal::SIGUSR2 => self.again = Some(clock::now() + again::PATIENCE),
                 _ => return Ok(true),
             }
         }
@@ -312,6 +337,8 @@ impl Daemon {
         self.logger.say(Level::Info, "SIGHUP: restart and reread config file", &[]);
         match mpath_config::load(&self.options.paths()) {
             Ok(loaded) => {
+                let unkept = last_good::keep(&loaded, self.options.last_good.as_deref());
+                unkept.into_iter().for_each(|l| self.alarm(l));
                 let (access, lines) = Access::of(&loaded.settings.daemon);
                 self.server.set_access(access);
                 loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
@@ -326,12 +353,7 @@ impl Daemon {
                 Ok(())
             }
             Err(errors) => {
-                for problem in errors.problems() {
-                    let place =
-                        problem.line.map_or(problem.file.clone(), |l| format!("{}:{l}", problem.file));
-                    let text = format!("configuration refused: {}", problem.message);
-                    self.logger.say(Level::Err, text, &[("at", &place)]);
-                }
+                errors.problems().iter().for_each(|p| self.logger.log(refused(p)));
                 let errors = errors.problems().iter().map(problem).collect();
                 Err(Failure::ConfigError { errors })
             }
@@ -347,6 +369,13 @@ pub(crate) fn problem(p: &mpath_config::Problem) -> Problem {
         message: p.message.clone(),
         text: p.render(false),
     }
+}
+
+/// A problem of the configuration as a log line.
+pub(crate) fn refused(p: &mpath_config::Problem) -> Line {
+    let place = p.line.map_or(p.file.clone(), |l| format!("{}:{l}", p.file));
+    let text = format!("configuration refused: {}", p.message);
+    Line { level: Level::Err, text, fields: vec![("at".to_owned(), place)] }
 }
 
 /// A notice of the configuration as a log line.

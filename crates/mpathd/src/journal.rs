@@ -1,19 +1,28 @@
 //! The state file: what the engine wants to find again after a restart, in `<state-dir>/state.json`. It is
 //! replaced as a whole and atomically; a file that cannot be understood is moved aside, never guessed at.
+//!
+//! It has to outlive the process, not the host, and the kernel keeps what was written whatever becomes of the process.
+//! So nothing here waits for a disk (no fsync), which could hold up probes and failovers for seconds. A file that
+//! cannot be written or has vanished stops nothing: it is tried again and again.
 
 use mpath_core::diag::Line;
 use mpath_core::persist::{Persistent, VERSION};
+use mpath_model::Time;
 use mpath_model::event::Level;
 use serde::Deserialize;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Name of the state file.
 const FILE: &str = "state.json";
+/// Pause before a file that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often it is looked after that the file is still there.
+const LOOK: Duration = Duration::from_secs(5);
 /// Longest state file that is read, bytes: far more than any host needs.
 const MAX_SIZE: u64 = 64 << 20;
 
@@ -39,19 +48,21 @@ pub(crate) struct Journal {
     dir: PathBuf,
     /// What the file holds, so that an unchanged state costs nothing.
     written: Option<Persistent>,
+    /// What it should hold, where that could not be written.
+    wanted: Option<Persistent>,
     failing: bool,
+    tend: Option<Time>,
 }
 
 impl Journal {
     /// Opens the state directory, and makes it (mode 0755) if it is missing.
     pub(crate) fn open(dir: &Path) -> Result<Journal, JournalError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(dir);
-        made.map_err(|error| JournalError {
+        make(dir).map_err(|error| JournalError {
             operation: "create state directory",
             path: dir.to_owned(),
             error,
         })?;
-        Ok(Journal { dir: dir.to_owned(), written: None, failing: false })
+        Ok(Journal { dir: dir.to_owned(), written: None, wanted: None, failing: false, tend: None })
     }
 
     /// What an earlier run left, if anything. The line, if any, tells of a file that was moved aside.
@@ -76,14 +87,45 @@ impl Journal {
         if self.written.as_ref() == Some(state) {
             return Ok(false);
         }
+        self.written = None;
         self.replace(state)?;
         self.written = Some(state.clone());
         Ok(true)
     }
 
+    /// When [`Journal::tend`] wants to be called.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.tend.filter(|_| self.written.is_some() || self.wanted.is_some())
+    }
+
+    /// Tries again what could not be written, and writes anew what has vanished.
+    pub(crate) fn tend(&mut self, now: Time) -> Option<Line> {
+        if self.next().is_none_or(|t| t > now) {
+            return None;
+        }
+        self.tend = Some(now + LOOK);
+        if let Some(state) = self.wanted.take() {
+            return self.keep(now, &state);
+        }
+        if fs::symlink_metadata(self.path()).is_err()
+            && let Some(state) = self.written.take()
+        {
+            let line = Line {
+                level: Level::Err,
+                text: "state has vanished: it is written anew".to_owned(),
+                fields: vec![("file".to_owned(), self.path().display().to_string())],
+            };
+            return Some(self.keep(now, &state).unwrap_or(line));
+        }
+        None
+    }
+
     /// As [`Journal::store`], with the line to log: one when writing begins to fail, one when it works again.
-    pub(crate) fn keep(&mut self, state: &Persistent) -> Option<Line> {
-        match self.store(state) {
+    pub(crate) fn keep(&mut self, now: Time, state: &Persistent) -> Option<Line> {
+        let result = self.store(state);
+        self.wanted = result.is_err().then(|| state.clone());
+        self.tend = Some(now + if result.is_err() { RETRY } else { LOOK });
+        match result {
             Ok(_) if !std::mem::take(&mut self.failing) => None,
             Ok(_) => Some(Line {
                 level: Level::Notice,
@@ -96,6 +138,18 @@ impl Journal {
                 text: "state cannot be written: a restart may not find homes and verdicts".to_owned(),
                 fields: vec![("cause".to_owned(), e.to_string())],
             }),
+        }
+    }
+
+    /// Removes the file: nothing is left that would have to be remembered.
+    pub(crate) fn forget(&mut self) -> Result<(), JournalError> {
+        (self.written, self.wanted) = (None, None);
+        let path = self.path();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(JournalError { operation: "remove", path, error })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -113,12 +167,13 @@ impl Journal {
             .map_err(|e| fail("express state for", &temporary)(io::Error::other(e)))?;
         let mut options = fs::OpenOptions::new();
         let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&temporary).map_err(fail("create", &temporary))?;
+        let mut file = options.open(&temporary);
+        if file.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound) && make(&self.dir).is_ok() {
+            file = options.open(&temporary);
+        }
+        let mut file = file.map_err(fail("create", &temporary))?;
         file.write_all(&bytes).map_err(fail("write", &temporary))?;
-        file.sync_data().map_err(fail("sync", &temporary))?;
-        fs::rename(&temporary, self.path()).map_err(fail("rename", &temporary))?;
-        let dir = File::open(&self.dir).and_then(|d| d.sync_all());
-        dir.map_err(fail("sync", &self.dir))
+        fs::rename(&temporary, self.path()).map_err(fail("rename", &temporary))
     }
 
     fn set_aside(&self, reason: &'static str, why: &str, now: SystemTime) -> Line {
@@ -134,6 +189,10 @@ impl Journal {
         let text = "state of an earlier run is of no use and set aside: homes start from the configuration";
         Line { level: Level::Err, text: text.to_owned(), fields }
     }
+}
+
+fn make(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

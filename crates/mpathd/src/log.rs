@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -49,7 +49,7 @@ impl Sink {
         Ok(Sink::Syslog(socket, ident.to_owned()))
     }
 
-    fn write(&mut self, clock: &WallClock, entry: &Entry) -> io::Result<()> {
+    fn write(&mut self, clock: &WallClock, entry: &Timed) -> io::Result<()> {
         match self {
             Sink::Plain(stream) => {
                 let mut text = clock.rfc3339(entry.at);
@@ -76,9 +76,15 @@ impl Sink {
     }
 }
 
-struct Entry {
+struct Timed {
     at: SystemTime,
     line: Line,
+}
+
+enum Entry {
+    Line(Timed),
+    /// Everything before this has been written.
+    Mark(Sender<()>),
 }
 
 /// Hands lines to the writer thread. Dropping it gives the writer up to a second; [`Logger::close`] says more.
@@ -117,7 +123,7 @@ impl Logger {
             return;
         }
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(Entry { at: SystemTime::now(), line }) {
+        match queue.try_send(Entry::Line(Timed { at: SystemTime::now(), line })) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -129,6 +135,14 @@ impl Logger {
     pub(crate) fn say(&self, level: Level, text: impl Into<String>, fields: &[(&str, &str)]) {
         let fields = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         self.log(Line { level, text: text.into(), fields });
+    }
+
+    /// Waits until everything up to here is written, for at most `deadline`.
+    pub(crate) fn flush(&self, deadline: Duration) {
+        let (done, written) = channel();
+        if self.queue.as_ref().is_some_and(|q| q.try_send(Entry::Mark(done)).is_ok()) {
+            let _ = written.recv_timeout(deadline);
+        }
     }
 
     /// Writes what waits, for at most `deadline`; false if it was not enough.
@@ -152,8 +166,12 @@ impl Drop for Logger {
 
 fn write_all(mut sink: Sink, clock: &WallClock, lines: &Receiver<Entry>, dropped: &AtomicU64) {
     while let Ok(entry) = lines.recv() {
-        // A log that cannot be written cannot be complained about either.
-        let _ = sink.write(clock, &entry);
+        match entry {
+            // A log that cannot be written cannot be complained about either.
+            Entry::Line(line) => drop(sink.write(clock, &line)),
+            // Nobody may be waiting any more.
+            Entry::Mark(done) => drop(done.send(())),
+        }
         report_dropped(&mut sink, clock, dropped);
     }
     report_dropped(&mut sink, clock, dropped);
@@ -167,7 +185,7 @@ fn report_dropped(sink: &mut Sink, clock: &WallClock, dropped: &AtomicU64) {
             text: "log lines dropped, the log is written too slowly".to_owned(),
             fields: vec![("count".to_owned(), count.to_string())],
         };
-        let _ = sink.write(clock, &Entry { at: SystemTime::now(), line });
+        let _ = sink.write(clock, &Timed { at: SystemTime::now(), line });
     }
 }
 

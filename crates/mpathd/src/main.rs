@@ -4,7 +4,9 @@
 mod control;
 mod daemon;
 mod detach;
+mod handover;
 mod journal;
+mod last_good;
 mod lock;
 mod log;
 mod options;
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
         }
     };
     let background = options.daemonize || detach::called_in_mpathd();
-    if background && !options.check && detach::ident().is_none() {
+    if background && !options.check && !options.release && detach::ident().is_none() {
         return detach::launch().unwrap_or_else(|error| {
             eprintln!("mpathd: cannot run in the background: {error}");
             ExitCode::FAILURE

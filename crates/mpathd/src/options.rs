@@ -6,7 +6,8 @@ use std::path::PathBuf;
 /// Keeps the addresses of this host reachable when a NIC, its cable, its switch port or the path behind it fails.
 ///
 /// Runs in the foreground and logs to stderr, unless told or called otherwise. Without a configuration it is idle and harmless.
-/// SIGHUP reloads the configuration; SIGUSR1 logs the probe statistics; SIGTERM stops mpathd and leaves every address
+/// SIGHUP reloads the configuration; SIGUSR1 logs the probe statistics; SIGUSR2 runs the program file again in place, for
+/// upgrades; SIGTERM stops mpathd and leaves every address
 /// and route where it is, for the next start to adopt.
 #[derive(Debug, Parser)]
 #[command(name = "mpathd", version, max_term_width = 100)]
@@ -27,6 +28,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 
+    /// Keep each configuration that loads in FILE, and use it in place of a broken one at the start
+    #[arg(long, value_name = "FILE")]
+    pub(crate) last_good: Option<PathBuf>,
+
+    /// Take back everything that an earlier run has installed, and exit: addresses go home, routes and sysctls are as they were found
+    #[arg(long, conflicts_with_all = ["daemonize", "check"])]
+    pub(crate) release: bool,
+
     /// Run in the background, once the control socket answers, and log to syslog (as when called in.mpathd)
     #[arg(long)]
     pub(crate) daemonize: bool,
@@ -40,7 +49,10 @@ impl Options {
     /// The same with paths that do not depend on the working directory, which a daemon leaves.
     pub(crate) fn absolute(mut self) -> std::io::Result<Options> {
         self.state_dir = std::path::absolute(&self.state_dir)?;
-        for path in [&mut self.config, &mut self.defaults, &mut self.socket].into_iter().flatten() {
+        for path in [&mut self.config, &mut self.defaults, &mut self.socket, &mut self.last_good]
+            .into_iter()
+            .flatten()
+        {
             *path = std::path::absolute(&*path)?;
         }
         Ok(self)

@@ -3,18 +3,24 @@
 use crate::control::{Access, Server};
 use crate::daemon::{self, Daemon};
 use crate::detach;
+use crate::handover::{self, Program};
 use crate::journal::Journal;
+use crate::last_good;
 use crate::lock::Lock;
 use crate::log::{Logger, Sink};
 use crate::options::Options;
 use crate::wallclock::WallClock;
+use mpath_core::diag::Line;
+use mpath_core::persist::{Persistent, VERSION};
 use mpath_core::{Engine, Input};
 use mpath_linux::kernel::Kernel;
 use mpath_linux::probes::Probes;
+use mpath_model::Settings;
 use mpath_model::event::Level;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 /// Could not start: another instance, no permission.
@@ -38,12 +44,11 @@ fn cannot<E: Display>(error: E) -> Failure {
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let options = options.absolute().map_err(cannot)?;
-    let loaded = mpath_config::load(&options.paths())
-        .map_err(|errors| Failure { status: CONFIGURATION, text: errors.to_string() })?;
+    let program = Program::this().map_err(cannot)?;
+    let kept = options.last_good.as_deref().filter(|_| !options.check);
+    let (start, lines) = beginning(&options, kept)?;
     if options.check {
-        for notice in &loaded.notices {
-            eprintln!("{}", notice.text);
-        }
+        lines.iter().for_each(|l| eprintln!("{}", l.text));
         return Ok(());
     }
     let lock = Lock::take().map_err(cannot)?;
@@ -53,27 +58,98 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let logger = Logger::start(sink().map_err(cannot)?, Level::Info, clock.clone()).map_err(cannot)?;
     let kernel = Kernel::open().map_err(cannot)?;
     let poll = daemon::Sources::open(kernel.event_fd()).map_err(cannot)?;
-    let (access, lines) = Access::of(&loaded.settings.daemon);
+    let (access, access_lines) = Access::of(&start.settings().daemon);
     let server =
         Server::bind(&options.socket(), access, poll.registry(), daemon::CONTROL, env!("CARGO_PKG_VERSION"))
             .map_err(cannot)?;
 
-    loaded.notices.iter().for_each(|n| logger.log(daemon::line(n)));
-    lines.into_iter().for_each(|l| logger.log(l));
-    let (state, complaint) = journal.load(SystemTime::now());
+    lines.into_iter().chain(access_lines).for_each(|l| logger.log(l));
+    let (mut state, complaint) = journal.load(SystemTime::now());
     complaint.into_iter().for_each(|l| logger.log(l));
-
-    let engine = Engine::new(seed().map_err(cannot)?, env!("CARGO_PKG_VERSION"));
-    let mut daemon =
-        Daemon::new(engine, kernel, Probes::new(), journal, logger, server, poll, clock, options);
-    daemon.configure(loaded.settings);
-    if let Some(state) = state {
-        daemon.feed(Input::Restore(state));
+    let release = options.release;
+    if release {
+        state = Some(to_release(state, &options));
     }
-    let result = daemon.run().map_err(cannot);
+
+    let with = |engine| {
+        Daemon::new(engine, kernel, Probes::new(), journal, logger, server, poll, clock, options, program)
+    };
+    let mut daemon = match start {
+        Start::Again(engine) => {
+            let mut daemon = with(engine.resumed(env!("CARGO_PKG_VERSION")));
+            daemon.resume();
+            daemon
+        }
+        Start::Afresh(settings) => {
+            let mut daemon = with(Engine::new(seed().map_err(cannot)?, env!("CARGO_PKG_VERSION")));
+            daemon.configure(settings);
+            if let Some(state) = state {
+                daemon.feed(Input::Restore(state));
+            }
+            daemon
+        }
+    };
+    let result = if release {
+        let left = || {
+            cannot("something could not be taken back; the log says what, and --release can be tried again")
+        };
+        daemon.release().map_err(cannot).and_then(|all| if all { Ok(()) } else { Err(left()) })
+    } else {
+        daemon.run().map_err(cannot)
+    };
     daemon.close(Duration::from_secs(1));
     drop(lock);
     result
+}
+
+/// What the daemon begins with.
+enum Start {
+    /// The engine of the program image before this one (SIGUSR2), with the settings that were in force.
+    Again(Box<Engine>),
+    /// The configuration as it is in the files.
+    Afresh(Settings),
+}
+
+impl Start {
+    fn settings(&self) -> &Settings {
+        match self {
+            Start::Again(engine) => engine.settings(),
+            Start::Afresh(settings) => settings,
+        }
+    }
+}
+
+/// What there is to begin with, and what is to be logged about it.
+fn beginning(options: &Options, kept: Option<&Path>) -> Result<(Start, Vec<Line>), Failure> {
+    let mut lines = Vec::new();
+    if options.release {
+        return Ok((Start::Afresh(Settings::default()), lines));
+    }
+    match handover::take() {
+        Some(Ok(engine)) => return Ok((Start::Again(Box::new(engine)), lines)),
+        Some(Err(cause)) => lines.push(Line {
+            level: Level::Err,
+            text: "what the program before this one knew is of no use: probes start afresh".to_owned(),
+            fields: vec![("cause".to_owned(), cause)],
+        }),
+        None => {}
+    }
+    let (loaded, more) = last_good::load(&options.paths(), kept)
+        .map_err(|errors| Failure { status: CONFIGURATION, text: errors.to_string() })?;
+    lines.extend(more);
+    lines.extend(loaded.notices.iter().map(daemon::line));
+    lines.extend(last_good::keep(&loaded, kept));
+    Ok((Start::Afresh(loaded.settings), lines))
+}
+
+/// What is to be taken back: what is remembered, under the settings that were in force. Where those are not known, those of the
+/// files have to do.
+fn to_release(state: Option<Persistent>, options: &Options) -> Persistent {
+    let mut state = state.unwrap_or(Persistent { version: VERSION, ..Persistent::default() });
+    if state.settings.is_none() {
+        state.settings = mpath_config::load(&options.paths()).ok().map(|loaded| Box::new(loaded.settings));
+    }
+    state
 }
 
 /// syslog for the daemon in the background, else stderr.

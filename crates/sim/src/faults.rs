@@ -88,6 +88,8 @@ pub enum Fault {
     },
     /// The same settings again.
     Reload,
+    /// The program runs itself again in place.
+    Reexec,
 }
 
 impl Fault {
@@ -211,6 +213,7 @@ fn pick(s: &Scenario, rng: &mut Rng) -> Fault {
             midway: rng.chance(500),
         },
         95..=97 => Fault::Starve { time: rng.duration(Duration::from_millis(1), s.slowest() * 2) },
+        98 => Fault::Reexec,
         _ => Fault::Reload,
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum Happening {
     Start,
     /// The daemon gets the processor back.
     Awake,
+    /// The daemon runs itself again as soon as it is at rest.
+    Reexec(u32),
     /// Hosts talk to each other.
     Chatter(usize),
     /// Duties may be due.
@@ -288,6 +290,8 @@ impl World {
             Happening::Fault(fault) => self.disturb(fault),
             Happening::Start => self.start(),
             Happening::Awake => self.awake(),
+            Happening::Reexec(life) if life == self.daemon.life => self.reexec(),
+            Happening::Reexec(_) => {}
             Happening::Chatter(segment) => {
                 for a in self.lan.chatter(segment, &mut self.rng) {
                     self.plan(a.after, Happening::Arrive(a.nic, a.packet));

@@ -82,7 +82,17 @@ impl Daemon {
         fs::write(&path, text).context(|| format!("write {}", path.display()))
     }
 
+    /// `mpathd --release` on the same files, while no daemon runs.
+    pub fn release(&mut self) -> Result<ExitStatus, Error> {
+        self.run_with(&["--release"])?;
+        self.wait_end(PATIENCE)
+    }
+
     fn run(&mut self) -> Result<(), Error> {
+        self.run_with(&[])
+    }
+
+    fn run_with(&mut self, more: &[&str]) -> Result<(), Error> {
         let mut command = Command::new(&self.binary);
         command
             .arg("--config")
@@ -94,6 +104,7 @@ impl Daemon {
             .arg("--socket")
             .arg(self.socket())
             .args(&self.arguments)
+            .args(more)
             .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM");
         self.process = Some(self.host.spawn(command)?);

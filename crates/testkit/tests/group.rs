@@ -9,6 +9,7 @@ mod calm;
 #[path = "group/wire.rs"]
 mod wire;
 #[path = "group/world.rs"]
+#[allow(dead_code, reason = "shared with other scenarios")]
 mod world;
 
 use mpath_model::status::{GroupState, InterfaceState, TargetMode};

@@ -173,8 +173,8 @@ impl Engine {
         let inventory = &self.inventory;
         self.originals.retain(|(i, _), _| named.contains(i.as_str()) || inventory.link_named(i).is_some());
         for ((interface, key), value) in &self.originals {
-            let retiring = self.groups.iter().any(|g| g.retiring && g.nic_named(interface).is_some());
-            if !members.contains(interface) && (retiring || !named.contains(interface.as_str())) {
+            // Last of all: without them, taking one address off could take others along.
+            if !members.contains(interface) && !named.contains(interface.as_str()) {
                 ops.push(KernelOp::SetSysctl { interface: interface.clone(), key: *key, value: *value });
             }
         }
@@ -290,7 +290,7 @@ impl Engine {
         }
     }
 
-    fn is_member(&self, interface: &str) -> bool {
+    pub(super) fn is_member(&self, interface: &str) -> bool {
         self.groups.iter().any(|g| !g.retiring && !g.anonymous && g.nic_named(interface).is_some())
     }
 

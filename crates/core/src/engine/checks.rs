@@ -7,11 +7,12 @@ use crate::diag::{self, Message};
 use crate::group::NicId;
 use mpath_model::addr::Family;
 use mpath_model::settings::TestAddress;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// What a complaint is about: one of these for one NIC of one group (and address or partner).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Kind {
     /// The test address is on another NIC of this host too.
     DuplicateTestAddress,

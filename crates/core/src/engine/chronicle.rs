@@ -4,6 +4,7 @@
 use crate::action::Action;
 use mpath_model::Time;
 use mpath_model::explain::Change;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Happenings kept for each NIC.
@@ -12,7 +13,7 @@ const PER_NIC: usize = 16;
 const NICS: usize = 256;
 
 /// The last happenings of every NIC.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Chronicle(BTreeMap<String, VecDeque<(Time, String)>>);
 
 impl Chronicle {

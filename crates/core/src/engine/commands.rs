@@ -1,6 +1,6 @@
 //! What operators ask for (mpathd-behaviour.md 7.3 and 7.4).
 
-use super::{Engine, GroupId, Waiting};
+use super::{Awaited, Engine, GroupId, Waiting};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
@@ -22,21 +22,29 @@ impl Engine {
             Command::Freeze(how_long) => self.freeze(now, id, how_long, out),
             Command::Thaw => self.thaw(id, out),
             Command::Offline(name) => match self.offline(&name, out) {
-                Ok(()) => self.wait(now, id, name),
+                Ok(()) => self.wait(now, id, Awaited::Move(name)),
+                Err(refusal) => self.reply(out, id, Err(refusal)),
+            },
+            Command::Release(name) => match self.release(name.as_deref()) {
+                Ok(()) => self.wait(now, id, Awaited::Release),
                 Err(refusal) => self.reply(out, id, Err(refusal)),
             },
             Command::Online(name) => match self.online(&name, out) {
-                Ok(()) => self.wait(now, id, name),
+                Ok(()) => self.wait(now, id, Awaited::Move(name)),
                 Err(refusal) => self.reply(out, id, Err(refusal)),
             },
         }
     }
 
-    fn wait(&mut self, now: Time, id: RequestId, nic: String) {
-        for g in self.groups.iter_mut().filter(|g| g.nic_named(&nic).is_some()) {
+    fn wait(&mut self, now: Time, id: RequestId, what: Awaited) {
+        let concerned = |g: &crate::group::Group| match &what {
+            Awaited::Move(nic) => g.nic_named(nic).is_some(),
+            Awaited::Release => g.retiring,
+        };
+        for g in self.groups.iter_mut().filter(|g| concerned(g)) {
             (g.settled, g.clean) = (false, false);
         }
-        self.waiting.push(Waiting { id, nic, until: now + PATIENCE });
+        self.waiting.push(Waiting { id, what, until: now + PATIENCE });
     }
 
     pub(super) fn member(&self, name: &str) -> Result<(GroupId, NicId), (&'static str, String)> {

@@ -162,8 +162,9 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
     for nic in &mut rest.nics {
         nic.instances.clear();
         let name = nic.settings.name.clone();
+        let installed = std::mem::take(&mut nic.installed);
         if !kept(&name) {
-            rest.condemned.extend(nic.installed.iter().copied());
+            rest.condemned.extend(installed);
         }
     }
     rest.leaving = (0..rest.nics.len()).filter(|n| !kept(rest.nics[*n].name())).collect();

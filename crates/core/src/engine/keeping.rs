@@ -1,13 +1,12 @@
-//! What has to be kept reachable: adoption, wishes and losses, and what survives the process.
+//! What has to be kept reachable: adoption, wishes and losses. What survives the process is in `memory`.
 
 use super::{Engine, GroupId, carry};
 use crate::action::Action;
 use crate::diag;
-use crate::group::{Group, HomedAddress, HomedRoute, NicId};
+use crate::group::{Group, HomedAddress, HomedRoute};
 use crate::inventory::{self, Inventory};
-use crate::persist::{self, NicMemory, Persistent};
 use crate::{adopt, plan};
-use mpath_model::kernel::Route;
+use mpath_model::kernel::{Route, ifa};
 use mpath_model::{PROTO_MPATHD, Time};
 use std::time::Duration;
 
@@ -25,8 +24,8 @@ impl Engine {
             if !self.groups[g].retiring {
                 self.adopt_addresses(g, out);
                 self.adopt_routes(g);
+                self.claim_test_addresses(g);
             }
-            self.claim_test_addresses(g);
             self.watch_addresses(now, g, out);
             self.watch_routes(now, g, out);
         }
@@ -42,8 +41,11 @@ impl Engine {
                 let group = &mut self.groups[g];
                 let known = group.addresses.iter_mut().find(|h| h.addr.address == a.addr.address);
                 if let Some(h) = known {
-                    if h.home == n && h.host == n && h.found.is_some() {
-                        h.found = Some(a);
+                    if let Some(found) = h.found.as_mut().filter(|_| h.home == n && h.host == n) {
+                        // Duplicate detection was left out by us: it is not what was found.
+                        let nodad = found.flags & ifa::NODAD;
+                        *found = a;
+                        found.flags = (found.flags & !ifa::NODAD) | nodad;
                     }
                     continue;
                 }
@@ -161,128 +163,6 @@ impl Engine {
 
     pub(super) fn keeping_due(&self, now: Time) -> bool {
         self.keeping_deadline().is_some_and(|t| t <= now)
-    }
-
-    /// Takes over what an earlier run left, and finds declared addresses where they are.
-    pub(super) fn restore(&mut self) {
-        let memory = self.restored.take().unwrap_or_default();
-        for group in &mut self.groups {
-            for n in &memory.nics {
-                if let Some(id) = group.nic_named(&n.name) {
-                    let nic = &mut group.nics[id];
-                    (nic.failed, nic.offline) = (n.failed, n.offline);
-                    nic.installed = n.installed.clone();
-                }
-            }
-            let name = group.settings.name.clone();
-            for a in memory.addresses.iter().filter(|a| a.group == name) {
-                restore_address(group, a);
-            }
-            for r in &memory.routes {
-                let (Some(home), Some(host)) = (group.nic_named(&r.home), group.nic_named(&r.host)) else {
-                    continue;
-                };
-                let route = r.route.clone();
-                group.routes.push(HomedRoute { route, home, host, missing: None, seen: false });
-            }
-            if memory.nics.is_empty() {
-                claim_routes(group, &self.inventory);
-            }
-            locate(group, &self.inventory, &memory);
-        }
-        self.frozen = memory.frozen;
-        self.originals = memory.sysctls.iter().map(|(i, k, v)| ((i.clone(), *k), *v)).collect();
-        self.persisted = memory;
-    }
-
-    /// Hands out what must be kept, if it has changed.
-    pub(super) fn persist(&mut self, out: &mut Vec<Action>) {
-        let state = self.persistent();
-        if state != self.persisted {
-            self.persisted = state.clone();
-            out.push(Action::Persist(state));
-        }
-    }
-
-    fn persistent(&self) -> Persistent {
-        let mut p = Persistent { version: persist::VERSION, ..Persistent::default() };
-        for group in &self.groups {
-            let name = |n: NicId| group.nics[n].name().to_string();
-            p.addresses.extend(group.addresses.iter().map(|a| persist::HomedAddress {
-                addr: a.addr,
-                group: group.settings.name.clone(),
-                home: name(a.home),
-                host: name(a.host),
-                found: a.found.clone(),
-            }));
-            p.routes.extend(group.routes.iter().map(|r| persist::HomedRoute {
-                route: r.route.clone(),
-                index: r.route.hops[0].index,
-                home: name(r.home),
-                host: name(r.host),
-            }));
-            p.nics.extend(group.nics.iter().map(|n| NicMemory {
-                name: n.name().to_string(),
-                index: n.index,
-                failed: n.failed,
-                offline: n.offline,
-                installed: n.installed.clone(),
-            }));
-        }
-        p.frozen = self.frozen;
-        p.sysctls = self.originals.iter().map(|((i, k), v)| (i.clone(), *k, *v)).collect();
-        p
-    }
-}
-
-fn restore_address(group: &mut Group, a: &persist::HomedAddress) {
-    let (Some(home), Some(host)) = (group.nic_named(&a.home), group.nic_named(&a.host)) else {
-        return;
-    };
-    match group.addresses.iter_mut().find(|h| h.addr == a.addr) {
-        Some(declared) => (declared.host, declared.known) = (host, true),
-        None if a.found.is_some() => {
-            let found = a.found.clone();
-            group.addresses.push(HomedAddress { host, found, ..HomedAddress::new(a.addr, home) });
-        }
-        // It was declared and is no longer: the configuration changed while nobody ran.
-        None => group.condemned.push(a.addr),
-    }
-}
-
-/// Without a memory, routes over gateways that carry our mark are all that is left of what their owners installed: they stay where
-/// they are.
-fn claim_routes(group: &mut Group, inventory: &Inventory) {
-    for n in 0..group.nics.len() {
-        let Some(link) = inventory.link_named(group.nics[n].name()) else { continue };
-        let marked = |r: &&Route| {
-            r.protocol == PROTO_MPATHD
-                && r.hops.len() == 1
-                && r.uses(link.index)
-                && r.hops[0].gateway.is_some()
-        };
-        for route in inventory.routes().filter(marked).cloned() {
-            group.routes.push(HomedRoute { route, home: n, host: n, missing: None, seen: false });
-        }
-    }
-}
-
-/// Declared addresses that nothing is remembered of are hosted where they are found.
-fn locate(group: &mut Group, inventory: &Inventory, memory: &Persistent) {
-    for i in 0..group.addresses.len() {
-        let addr = group.addresses[i].addr;
-        if memory.addresses.iter().any(|m| m.addr == addr) {
-            continue;
-        }
-        let on = |n: &crate::nic::Nic| {
-            inventory.link_named(n.name()).is_some_and(|l| inventory.addresses.contains_key(&(l.index, addr)))
-        };
-        let home = group.addresses[i].home;
-        if !on(&group.nics[home])
-            && let Some(n) = group.nics.iter().position(on)
-        {
-            group.addresses[i].host = n;
-        }
     }
 }
 

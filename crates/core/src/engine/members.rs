@@ -8,7 +8,7 @@ use mpath_model::kernel::{Inventory, KernelEvent};
 use mpath_model::{IfIndex, Time};
 
 impl Engine {
-    pub(super) fn take_inventory(&mut self, now: Time, dump: Inventory) {
+    pub(super) fn take_inventory(&mut self, now: Time, dump: Inventory, out: &mut Vec<Action>) {
         self.inventory.replace(dump);
         // Unasked for, a dump means that events were lost, so that nobody can tell a wish from a loss.
         let asked = std::mem::take(&mut self.scanning);
@@ -19,7 +19,7 @@ impl Engine {
         if !self.started {
             self.started = true;
             self.scan_at = now + SCAN_INTERVAL;
-            self.restore();
+            self.restore(now, out);
         }
     }
 

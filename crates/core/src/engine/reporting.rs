@@ -1,7 +1,7 @@
 //! What is said and asked for once a comparison with the kernel is over: moves that have succeeded, operators that wait for
 //! one, and what the outside has to listen to.
 
-use super::Engine;
+use super::{Awaited, Engine};
 use crate::action::Action;
 use crate::diag;
 use crate::group::{MoveKind, NicId};
@@ -42,8 +42,11 @@ impl Engine {
         if !self.batches.is_empty() {
             return;
         }
-        let groups = &self.groups;
-        let clean = |w: &super::Waiting| groups.iter().all(|g| g.nic_named(&w.nic).is_none() || g.clean);
+        let (groups, released) = (&self.groups, self.released());
+        let clean = |w: &super::Waiting| match &w.what {
+            Awaited::Move(nic) => groups.iter().all(|g| g.nic_named(nic).is_none() || g.clean),
+            Awaited::Release => released,
+        };
         let (ready, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(clean);
         self.waiting = waiting;
@@ -75,10 +78,12 @@ impl Engine {
         }
     }
 
-    /// Groups that only waited for their last move home are dropped.
-    pub(super) fn drop_retired(&mut self) {
+    /// Groups that only waited for their last move home are dropped. Whether there were any.
+    pub(super) fn drop_retired(&mut self) -> bool {
+        let before = self.groups.len();
         if self.batches.is_empty() {
             self.groups.retain(|g| !g.retiring || !g.clean);
         }
+        self.groups.len() != before
     }
 }

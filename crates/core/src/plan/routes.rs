@@ -81,7 +81,7 @@ pub(super) fn plan(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
             wanted.push(moved(group, inv, r, l.index));
         } else {
             let route = home_route(r, l.index);
-            if group.nics[r.home].usable() && !inv.routes().any(|x| same(x, &route)) {
+            if (group.retiring || group.nics[r.home].usable()) && !inv.routes().any(|x| same(x, &route)) {
                 missing_at_home.push(route);
             }
         }

@@ -10,6 +10,7 @@
 //! ```
 
 use mpath_model::Time;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,7 +29,7 @@ const REMEMBERED: usize = 256;
 const GRACE: Duration = Duration::from_millis(1);
 
 /// How a question is put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// ICMP or ICMPv6 echo (RFC 792, RFC 4443).
     Echo,
@@ -39,7 +40,7 @@ pub enum Method {
 }
 
 /// Somebody who can be asked in some way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Who.
     pub target: IpAddr,
@@ -52,7 +53,7 @@ pub struct Candidate {
 }
 
 /// One question that has had no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Question {
     target: IpAddr,
     method: Method,
@@ -63,7 +64,7 @@ struct Question {
 }
 
 /// The doubts about a NIC, and its signs of life.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Confirm {
     /// Newest answer to anything, in any family.
     pub life: Option<Time>,

@@ -12,11 +12,12 @@ use crate::rng::Rng;
 use mpath_model::Time;
 use mpath_model::addr::Family;
 use mpath_model::settings::Confirm;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// Where an instance's probes come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// ICMP or ICMPv6 echo from this address.
     Echo(IpAddr),
@@ -36,7 +37,7 @@ const TELL_WINDOW: Duration = Duration::from_secs(60);
 const DISCOVERY_MAX: Duration = Duration::from_secs(30);
 
 /// A family of a NIC being probed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Instance {
     /// Family.
     pub family: Family,

@@ -3,6 +3,7 @@
 //! So it goes only to the MAC of somebody who has spoken, and not on and on to somebody who has fallen silent.
 
 use mpath_model::Time;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -15,7 +16,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 const REMEMBERED: usize = 64;
 
 /// What has been asked of whom.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Manners {
     /// Unanswered questions, and when the last one was put.
     asked: BTreeMap<Ipv4Addr, (u32, Time)>,

@@ -2,6 +2,7 @@
 
 use super::{MAX_TARGETS, PROBE_REPAIRS};
 use mpath_model::Time;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 pub const PROBE_RING: usize = PROBE_REPAIRS * MAX_TARGETS + 2;
 
 /// What became of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
     /// Sent, no answer yet.
     Outstanding,
@@ -32,7 +33,7 @@ impl Fate {
 }
 
 /// One probe.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Probe {
     /// ICMP sequence number.
     pub seq: u16,
@@ -79,7 +80,7 @@ pub struct Heard {
 }
 
 /// The probes, newest at the back.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ring {
     probes: VecDeque<Probe>,
     /// Probes sent since the instance exists.

@@ -2,10 +2,11 @@
 //! sub-millisecond LAN has a real one.
 
 use mpath_model::time::nanos;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Mean and mean deviation, Jacobson/Karels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rtt {
     /// Eight times the average; none before the first sample.
     average8: Option<i64>,

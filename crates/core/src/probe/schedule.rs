@@ -4,13 +4,14 @@
 use crate::rng::Rng;
 use mpath_model::Time;
 use mpath_model::time::nanos;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Probes that should have been sent while nobody was there to send them.
 pub type Missed = u64;
 
 /// The timers of an instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Schedule {
     /// Strictly periodic.
     pub base: Time,

@@ -4,6 +4,7 @@
 use super::rtt::Rtt;
 use super::{MAX_TARGETS, MIN_TARGETS};
 use mpath_model::Time;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ pub const RECOVERY_TIME: Duration = Duration::from_secs(60);
 const MAX_ROUTERS: usize = 64;
 
 /// Standing of a router; a host is always `Active`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     /// Being probed.
     Active,
@@ -27,7 +28,7 @@ pub enum Standing {
 }
 
 /// Somebody who can be probed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Target {
     /// Address.
     pub address: IpAddr,
@@ -40,7 +41,7 @@ pub struct Target {
 }
 
 /// The target list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Targets {
     list: Vec<Target>,
     routers: bool,

@@ -190,8 +190,9 @@ impl Kernel {
         self.addresses.retain(|o| (o.index, o.addr) != (a.index, a.addr));
         self.addresses.push(a.clone());
         self.events.push(KernelEvent::Address(a.clone()));
-        if !a.has(ifa::NOPREFIXROUTE) && !a.addr.is_host() {
-            self.add_route(prefix_route(&a));
+        let prefix = prefix_route(&a);
+        if !a.has(ifa::NOPREFIXROUTE) && !a.addr.is_host() && !self.routes.contains(&prefix) {
+            self.add_route(prefix);
         }
     }
 

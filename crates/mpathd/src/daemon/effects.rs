@@ -1,6 +1,7 @@
 //! Carrying out actions. What comes of one is queued as the next input.
 
 use super::Daemon;
+use mpath_core::diag::Line;
 use mpath_core::{Action, Input};
 use mpath_ipc::{Failure, Reply};
 use mpath_linux::clock;
@@ -18,15 +19,8 @@ impl Daemon {
             Action::Send(what) => self.send(&what),
             Action::Kernel { batch, ops } => self.apply(batch, &ops),
             Action::Persist(state) => {
-                if let Some(line) = self.journal.keep(&state) {
-                    let alarm = line.level == Level::Err;
-                    let message = line.text.clone();
-                    self.logger.log(line);
-                    if alarm {
-                        let (event, interface, group) = (EventKind::Alarm, None, None);
-                        self.announce_event(Event { event, interface, group, message });
-                    }
-                }
+                let line = self.journal.keep(clock::now(), &state);
+                line.into_iter().for_each(|l| self.alarm(l));
             }
             Action::Resynchronise => self.resynchronise(),
             Action::Listen(listen) => self.open_sockets(listen),
@@ -34,6 +28,15 @@ impl Daemon {
             Action::Emit(event) => self.announce_event(event),
             Action::Reply { id, result } => self.answer(id, result),
         }
+    }
+
+    /// Logs a line about the daemon itself; watchers are told of errors.
+    pub(super) fn alarm(&mut self, line: Line) {
+        if line.level == Level::Err {
+            let (event, interface, group) = (EventKind::Alarm, None, None);
+            self.announce_event(Event { event, interface, group, message: line.text.clone() });
+        }
+        self.logger.log(line);
     }
 
     fn apply(&mut self, batch: u64, ops: &[KernelOp]) {

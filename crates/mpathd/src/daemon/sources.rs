@@ -44,7 +44,7 @@ impl Sources {
     pub(crate) fn open(kernel: RawFd) -> io::Result<Sources> {
         let mut set = SigSet::empty();
         use Signal::*;
-        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1] {
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2] {
             set.add(signal);
         }
         set.thread_block()?;

@@ -65,17 +65,67 @@ fn failing_writes_are_told_once_per_episode() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let mut journal = Journal::open(&path).unwrap();
-    assert_eq!(journal.keep(&state("eth0")), None);
+    let mut at = Time(0);
+    assert_eq!(journal.next(), None, "nothing to look after");
+    assert_eq!(journal.keep(at, &state("eth0")), None);
+    // Something that is no directory stands in its place.
     fs::remove_dir_all(&path).unwrap();
-    let line = journal.keep(&state("eth1")).unwrap();
+    fs::write(&path, "").unwrap();
+    let line = journal.keep(at, &state("eth1")).unwrap();
     assert_eq!(line.level, Level::Err);
     assert!(line.fields[0].1.contains("cannot create"), "{line:?}");
-    assert_eq!(journal.keep(&state("eth2")), None);
-    fs::create_dir(&path).unwrap();
-    assert_eq!(journal.keep(&state("eth2")).unwrap().level, Level::Notice);
-    assert_eq!(journal.keep(&state("eth3")), None);
+    assert_eq!(journal.keep(at, &state("eth2")), None);
+    at = at + RETRY;
+    assert_eq!(journal.next(), Some(at));
+    assert_eq!(journal.tend(at), None, "still failing, told already");
+    fs::remove_file(&path).unwrap();
+    at = at + RETRY;
+    assert_eq!(journal.tend(at).unwrap().level, Level::Notice, "tried again by itself");
+    assert_eq!(journal.tend(at), None);
+    assert_eq!(Journal::open(&path).unwrap().load(now()).0, Some(state("eth2")));
+    assert_eq!(journal.keep(at, &state("eth3")), None);
+    assert_eq!(Journal::open(&path).unwrap().load(now()).0, Some(state("eth3")));
+}
+
+#[test]
+fn a_state_directory_that_vanishes_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
     let mut journal = Journal::open(&path).unwrap();
-    assert_eq!(journal.load(now()).0, Some(state("eth3")));
+    journal.keep(Time(0), &state("eth0"));
+    fs::remove_dir_all(&path).unwrap();
+    assert_eq!(journal.tend(Time(0)), None, "not looked at yet");
+    assert_eq!(journal.tend(Time(0) + LOOK).unwrap().level, Level::Err);
+    assert_eq!(journal.tend(Time(0) + LOOK * 2), None);
+    assert_eq!(Journal::open(&path).unwrap().load(now()).0, Some(state("eth0")));
+    fs::remove_dir_all(&path).unwrap();
+    assert_eq!(journal.keep(Time(0), &state("eth1")), None, "at once, when there is something to write");
+    assert_eq!(Journal::open(&path).unwrap().load(now()).0, Some(state("eth1")));
+}
+
+#[test]
+fn a_full_file_system_keeps_the_old_file_and_is_tried_again() {
+    // The nearest thing to a full disk without privileges: a temporary file that is /dev/full.
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    journal.keep(Time(0), &state("eth0"));
+    let temporary = dir.path().join(format!("{FILE}.new"));
+    std::os::unix::fs::symlink("/dev/full", &temporary).unwrap();
+    let line = journal.keep(Time(0), &state("eth1")).unwrap();
+    assert!(line.fields[0].1.contains("cannot write"), "{line:?}");
+    assert_eq!(Journal::open(dir.path()).unwrap().load(now()).0, Some(state("eth0")));
+    fs::remove_file(&temporary).unwrap();
+    assert_eq!(journal.tend(Time(0) + RETRY).unwrap().level, Level::Notice);
+    assert_eq!(Journal::open(dir.path()).unwrap().load(now()).0, Some(state("eth1")));
+}
+
+#[test]
+fn a_file_cut_anywhere_is_never_taken_for_a_state() {
+    let bytes = serde_json::to_vec(&state("eth0")).unwrap();
+    for end in 0..bytes.len() {
+        assert!(parse(&bytes[..end]).is_err(), "cut at {end}");
+    }
+    assert_eq!(parse(&bytes), Ok(state("eth0")));
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Kernel {
         let fixed = if old.addr.family() == Family::Inet {
             ifa::SECONDARY | ifa::NOPREFIXROUTE
         } else {
-            ifa::TENTATIVE | ifa::DADFAILED | ifa::NODAD
+            ifa::TENTATIVE | ifa::DADFAILED
         };
         let mut new = wanted.clone();
         new.addr = old.addr;

@@ -79,6 +79,7 @@ impl World {
                     self.plan(time, Happening::Awake);
                 }
             }
+            Fault::Reexec => self.reexec(),
             Fault::Reload => {
                 let settings = self.scenario.settings.clone();
                 self.feed(Input::Configure(settings));

@@ -286,6 +286,31 @@ impl World {
         self.plan(down, Happening::Start);
     }
 
+    /// The engine goes through its written form, as over SIGUSR2; what was in the sockets is lost.
+    pub(super) fn reexec(&mut self) {
+        let Some(engine) = &self.daemon.engine else { return };
+        if self.starving() || self.daemon.batches > 0 || !engine.at_rest(self.now) {
+            return self.plan(us(1000), Happening::Reexec(self.daemon.life));
+        }
+        self.trace.note(self.now, "daemon runs itself again");
+        let written = serde_json::to_vec(engine);
+        let read = written.and_then(|bytes| serde_json::from_slice::<Engine>(&bytes));
+        let engine = match read {
+            Ok(engine) => engine.resumed("0.0.0-sim"),
+            Err(e) => return self.violate("handover", e.to_string()),
+        };
+        let d = &mut self.daemon;
+        d.engine = Some(engine);
+        d.life += 1;
+        d.listen = Listen::default();
+        d.socket.clear();
+        d.overflow = false;
+        d.dumps = 0;
+        d.requests.clear();
+        let inventory = self.kernel.inventory();
+        self.feed(Input::Inventory(inventory));
+    }
+
     /// What has piled up while the daemon had no processor is handled first, the kernel's events before all else, then the
     /// timers.
     pub(super) fn awake(&mut self) {

@@ -4,9 +4,11 @@ use mpath_model::status::{Group, GroupState, Interface};
 use mpath_testkit::stack::with_prefix;
 use mpath_testkit::traffic::PORT;
 use mpath_testkit::{
-    Daemon, Echo, GroupConfig, Lan, LanOptions, Stack, TcpBulk, TcpSource, UdpStream, poll_until, wait_until,
+    Daemon, DaemonOptions, Echo, GroupConfig, Lan, LanOptions, Stack, TcpBulk, TcpSource, UdpStream,
+    poll_until, wait_until,
 };
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Generous: a loaded machine, not a measurement.
@@ -35,11 +37,27 @@ impl World {
     /// The same on a network with other options.
     pub fn start_on(config: GroupConfig, change: impl FnOnce(&mut LanOptions)) -> World {
         let lan = World::lan(&config, change);
-        let world = World::run(lan, &config);
-        world.expect_on("eth0");
-        wait_until(SOON, "every NIC has answers to its probes", || world.daemon.all_answered().unwrap());
-        world.wait_group(GroupState::Ok);
-        world
+        World::run(lan, &config, None).ready()
+    }
+
+    /// The same, with a look at the network before the daemon is started.
+    pub fn start_after<T>(config: GroupConfig, look: impl FnOnce(&Lan) -> T) -> (World, T) {
+        let lan = World::lan(&config, |_| {});
+        let seen = look(&lan);
+        (World::run(lan, &config, None).ready(), seen)
+    }
+
+    /// The same with this program.
+    pub fn start_program(config: GroupConfig, program: PathBuf) -> World {
+        let lan = World::lan(&config, |_| {});
+        World::run(lan, &config, Some(program)).ready()
+    }
+
+    fn ready(self) -> World {
+        self.expect_on("eth0");
+        wait_until(SOON, "every NIC has answers to its probes", || self.daemon.all_answered().unwrap());
+        self.wait_group(GroupState::Ok);
+        self
     }
 
     /// The same with some NICs absent; nothing is waited for.
@@ -52,7 +70,7 @@ impl World {
             // The default routes went with eth0; a boot script would have put them on a NIC that is there.
             lan.add_default_routes("eth1").unwrap();
         }
-        World::run(lan, &config)
+        World::run(lan, &config, None)
     }
 
     fn lan(config: &GroupConfig, change: impl FnOnce(&mut LanOptions)) -> Lan {
@@ -70,8 +88,10 @@ impl World {
         lan
     }
 
-    fn run(lan: Lan, config: &GroupConfig) -> World {
-        let daemon = Daemon::start(&lan.server, &config.text()).unwrap();
+    fn run(lan: Lan, config: &GroupConfig, binary: Option<PathBuf>) -> World {
+        let options = DaemonOptions { config: config.text(), binary, ..DaemonOptions::default() };
+        let daemon = Daemon::launch(&lan.server, options).unwrap();
+        daemon.wait_ready().unwrap();
         let stack = config.stack;
         let places = || stack.data().iter().all(|data| lan.server.holders(data).len() == 1);
         wait_until(SOON, "the data addresses are installed", places);

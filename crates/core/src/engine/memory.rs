@@ -1,0 +1,153 @@
+//! What survives the process: handed out as it changes, and taken over at the next start.
+//!
+//! The settings that were in force are part of it. A start restores what was remembered under those, and then goes over
+//! to the settings of today exactly as a reload does: a configuration that was changed while nobody ran is no
+//! special case, and neither is a reload that was cut short.
+
+use super::Engine;
+use crate::action::Action;
+use crate::group::{Group, HomedAddress, HomedRoute, NicId};
+use crate::inventory::Inventory;
+use crate::persist::{self, NicMemory, Persistent};
+use mpath_model::kernel::Route;
+use mpath_model::{PROTO_MPATHD, Time};
+
+impl Engine {
+    /// Takes over what an earlier run left, and finds declared addresses where they are.
+    pub(super) fn restore(&mut self, now: Time, out: &mut Vec<Action>) {
+        let memory = self.restored.take().unwrap_or_default();
+        let wanted = self.settings.clone();
+        let then = memory.settings.clone().filter(|s| **s != wanted);
+        let changed = then.is_some();
+        if let Some(then) = then {
+            self.groups.clear();
+            self.configure(*then);
+        }
+        for group in &mut self.groups {
+            for n in &memory.nics {
+                if let Some(id) = group.nic_named(&n.name) {
+                    let nic = &mut group.nics[id];
+                    (nic.failed, nic.offline) = (n.failed, n.offline);
+                    nic.installed = n.installed.clone();
+                }
+            }
+            for a in &memory.addresses {
+                restore_address(group, a);
+            }
+            for r in &memory.routes {
+                let Some(home) = group.nic_named(&r.home) else { continue };
+                let host = group.nic_named(&r.host).unwrap_or(home);
+                let route = r.route.clone();
+                group.routes.push(HomedRoute { route, home, host, missing: None, seen: false });
+            }
+            if memory.nics.is_empty() {
+                claim_routes(group, &self.inventory);
+            }
+            locate(group, &self.inventory, &memory);
+        }
+        self.frozen = memory.frozen;
+        self.originals = memory.sysctls.iter().map(|(i, k, v)| ((i.clone(), *k), *v)).collect();
+        self.persisted = memory;
+        if changed {
+            // A reload knows which interfaces the members are.
+            self.sync_members(now, out);
+            self.configure(wanted);
+        }
+    }
+
+    /// Hands out what must be kept, if it has changed.
+    pub(super) fn persist(&mut self, out: &mut Vec<Action>) {
+        let state = self.persistent();
+        if state != self.persisted {
+            self.persisted = state.clone();
+            out.push(Action::Persist(state));
+        }
+    }
+
+    fn persistent(&self) -> Persistent {
+        let mut p = Persistent { version: persist::VERSION, ..Persistent::default() };
+        // While something of earlier settings has not gone home, those tell where everything may be.
+        let leavings = |g: &Group| !g.clean && g.former.len() + g.lenders.len() > 0;
+        let under_way = self.groups.iter().any(|g| g.retiring || leavings(g));
+        p.settings = match &self.persisted.settings {
+            Some(earlier) if under_way => Some(earlier.clone()),
+            _ => Some(Box::new(self.settings.clone())),
+        };
+        for group in &self.groups {
+            let name = |n: NicId| group.nics[n].name().to_string();
+            p.addresses.extend(group.addresses.iter().map(|a| persist::HomedAddress {
+                addr: a.addr,
+                group: group.settings.name.clone(),
+                home: name(a.home),
+                host: name(a.host),
+                found: a.found.clone(),
+            }));
+            p.routes.extend(group.routes.iter().map(|r| persist::HomedRoute {
+                route: r.route.clone(),
+                index: r.route.hops[0].index,
+                home: name(r.home),
+                host: name(r.host),
+            }));
+            p.nics.extend(group.nics.iter().map(|n| NicMemory {
+                name: n.name().to_string(),
+                index: n.index,
+                failed: n.failed,
+                offline: n.offline,
+                installed: n.installed.clone(),
+            }));
+        }
+        p.frozen = self.frozen;
+        p.sysctls = self.originals.iter().map(|((i, k), v)| (i.clone(), *k, *v)).collect();
+        p
+    }
+}
+
+fn restore_address(group: &mut Group, a: &persist::HomedAddress) {
+    let Some(home) = group.nic_named(&a.home) else { return };
+    let host = group.nic_named(&a.host).unwrap_or(home);
+    match group.addresses.iter_mut().find(|h| h.addr == a.addr) {
+        Some(declared) => (declared.host, declared.known) = (host, true),
+        None if a.found.is_some() => {
+            let found = a.found.clone();
+            group.addresses.push(HomedAddress { host, found, ..HomedAddress::new(a.addr, home) });
+        }
+        // It was declared and is no longer: the configuration changed while nobody ran.
+        None => group.condemned.push(a.addr),
+    }
+}
+
+/// Without a memory, routes over gateways that carry our mark are all that is left of what their owners installed: they stay where
+/// they are.
+fn claim_routes(group: &mut Group, inventory: &Inventory) {
+    for n in 0..group.nics.len() {
+        let Some(link) = inventory.link_named(group.nics[n].name()) else { continue };
+        let marked = |r: &&Route| {
+            r.protocol == PROTO_MPATHD
+                && r.hops.len() == 1
+                && r.uses(link.index)
+                && r.hops[0].gateway.is_some()
+        };
+        for route in inventory.routes().filter(marked).cloned() {
+            group.routes.push(HomedRoute { route, home: n, host: n, missing: None, seen: false });
+        }
+    }
+}
+
+/// Declared addresses that nothing is remembered of are hosted where they are found.
+fn locate(group: &mut Group, inventory: &Inventory, memory: &Persistent) {
+    for i in 0..group.addresses.len() {
+        let addr = group.addresses[i].addr;
+        if memory.addresses.iter().any(|m| m.addr == addr) {
+            continue;
+        }
+        let on = |n: &crate::nic::Nic| {
+            inventory.link_named(n.name()).is_some_and(|l| inventory.addresses.contains_key(&(l.index, addr)))
+        };
+        let home = group.addresses[i].home;
+        if !on(&group.nics[home])
+            && let Some(n) = group.nics.iter().position(on)
+        {
+            group.addresses[i].host = n;
+        }
+    }
+}

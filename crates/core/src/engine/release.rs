@@ -1,0 +1,45 @@
+//! Taking everything back (`mpathctl release`, `mpathd --release`): what is released leaves the settings in force, and goes the
+//! way of everything that leaves them.
+
+use super::Engine;
+use mpath_model::settings::Group;
+
+impl Engine {
+    /// Takes a NIC, a group or everything out of the settings, until the next reload.
+    pub(super) fn release(&mut self, name: Option<&str>) -> Result<(), (&'static str, String)> {
+        let mut settings = self.settings.clone();
+        match name {
+            None => settings.groups.clear(),
+            Some(name) => {
+                let count = settings.groups.len();
+                settings.groups.retain(|g| g.name != name);
+                let left = settings.groups.iter_mut().any(|g| leave(g, name));
+                if settings.groups.len() == count && !left {
+                    let text = format!("{name} is neither a group nor a member of one");
+                    return Err(("unknown_interface", text));
+                }
+                settings.groups.retain(|g| !g.interfaces.is_empty());
+            }
+        }
+        self.configure(settings);
+        Ok(())
+    }
+
+    /// Whether nothing is left of what is not in the settings any more.
+    pub fn released(&self) -> bool {
+        let restored = self.originals.keys().all(|(interface, _)| self.is_member(interface));
+        self.started && self.batches.is_empty() && restored && !self.groups.iter().any(|g| g.retiring)
+    }
+}
+
+/// The NIC leaves the group. Declared addresses that had their home there stay reachable on the first of those that
+/// remain, by the rule for addresses without a home. False if it is no member.
+fn leave(group: &mut Group, nic: &str) -> bool {
+    let count = group.interfaces.len();
+    group.interfaces.retain(|i| i.name != nic);
+    let home = group.interfaces.iter().find(|i| !i.standby).or(group.interfaces.first());
+    if let Some(home) = home.map(|i| i.name.clone()) {
+        group.addresses.iter_mut().filter(|a| a.home == nic).for_each(|a| a.home = home.clone());
+    }
+    group.interfaces.len() != count
+}

@@ -1,0 +1,207 @@
+//! What leaves goes as if nobody had been here: release, reload, a changed configuration at a start, and a crash in the
+//! middle of each.
+
+use crate::common::*;
+use mpath_core::input::Command;
+use mpath_model::{Address, Route, Settings, kernel::Sysctl};
+use std::collections::BTreeMap;
+
+type Change = fn(&mut Settings);
+type Picture = (Vec<Address>, Vec<Route>, BTreeMap<(String, Sysctl), i32>);
+
+fn picture(kernel: &Kernel) -> Picture {
+    let mut addresses = kernel.addresses.clone();
+    addresses.sort_by_key(|a| (a.index, a.addr));
+    let mut routes = kernel.routes.clone();
+    routes.sort_by_key(|r| (r.dst, r.metric, r.hops[0].index));
+    (addresses, routes, kernel.sysctls.clone())
+}
+
+/// A host with addresses and routes of its own, declared data addresses, and test addresses that mpathd installs.
+fn spec() -> Spec {
+    Spec { nics: 3, data: vec![("192.0.2.10/24", 0), ("192.0.2.20/24", 1)], ..Spec::default() }
+}
+
+fn found(spec: &Spec) -> Kernel {
+    let mut kernel = spec.kernel();
+    kernel.put(ETH0, "192.0.2.50/24");
+    kernel.put(ETH1, "192.0.2.60/24");
+    kernel.put(ETH1, "2001:db8::60/64");
+    kernel
+}
+
+fn lab() -> (Lab, Picture) {
+    let spec = spec();
+    let kernel = found(&spec);
+    let before = picture(&kernel);
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    lab.mark();
+    (lab, before)
+}
+
+#[track_caller]
+fn same(lab: &Lab, before: &Picture) {
+    let now = picture(&lab.kernel);
+    assert_eq!(now.0, before.0, "addresses");
+    assert_eq!(now.1, before.1, "routes");
+    assert_eq!(now.2, before.2, "sysctls");
+}
+
+#[test]
+fn a_release_takes_everything_back_exactly() {
+    for trouble in 0..3 {
+        let (mut lab, before) = lab();
+        match trouble {
+            1 => lab.carrier(&[ETH0], false),
+            2 => lab.ask(Command::Offline("eth1".into())),
+            _ => {}
+        }
+        lab.run(secs(3));
+        lab.kernel.change_link(ETH0, |l| l.running = true);
+        lab.deliver();
+        assert_ne!(picture(&lab.kernel), before);
+        lab.ask(Command::Release(None));
+        lab.run(secs(1));
+        assert_eq!(lab.replies.last(), Some(&Ok(())), "{}", lab.story());
+        assert!(lab.engine.released());
+        assert_eq!(lab.status().groups.len(), 0);
+        same(&lab, &before);
+        lab.run(secs(60));
+        same(&lab, &before);
+    }
+}
+
+#[test]
+fn a_group_is_released_by_name_and_an_unknown_name_is_refused() {
+    let (mut lab, before) = lab();
+    lab.ask(Command::Release(Some("nonsense".into())));
+    assert_eq!(lab.replies.last().unwrap().as_ref().unwrap_err().reason, "unknown_interface");
+    lab.ask(Command::Release(Some("g".into())));
+    lab.run(secs(1));
+    assert_eq!(lab.replies.last(), Some(&Ok(())));
+    same(&lab, &before);
+    // A reload puts the file in force again.
+    lab.reload(|_| ());
+    lab.run(secs(10));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
+}
+
+#[test]
+fn a_released_nic_takes_its_own_along_and_gives_away_what_is_declared() {
+    let (mut lab, before) = lab();
+    lab.carrier(&[ETH1], false);
+    lab.run(secs(1));
+    lab.carrier(&[ETH1], true);
+    lab.ask(Command::Release(Some("eth1".into())));
+    lab.run(secs(1));
+    assert_eq!(lab.replies.last(), Some(&Ok(())), "{} {:?}", lab.story(), &lab.ops[lab.ops.len() - 20..]);
+    let mine = |p: &Picture| {
+        let addresses: Vec<Address> = p.0.iter().filter(|a| a.index == ETH1).cloned().collect();
+        let sysctls: Vec<i32> = p.2.iter().filter(|((i, _), _)| i == "eth1").map(|(_, v)| *v).collect();
+        (addresses, sysctls)
+    };
+    assert_eq!(mine(&picture(&lab.kernel)), mine(&before));
+    assert_eq!(lab.where_is("192.0.2.20"), [ETH0], "declared, and still reachable");
+    assert_eq!(lab.group().interfaces.len(), 2);
+}
+
+#[test]
+fn a_start_without_the_settings_of_before_takes_everything_back() {
+    // `mpathd --release`, or the group was removed from the file while nobody ran.
+    for broken in [false, true] {
+        let (mut lab, before) = lab();
+        lab.carrier(&[ETH0], !broken);
+        lab.run(secs(2));
+        lab.kernel.change_link(ETH0, |l| l.running = true);
+        lab.settings = Settings::default();
+        let mut lab = lab.restart(secs(1));
+        lab.until(secs(2), "released", |l| l.engine.released());
+        same(&lab, &before);
+    }
+}
+
+/// Changes of the settings: each is tried as a reload, as a change while nobody runs, and as a reload that is cut short.
+fn changes() -> Vec<(&'static str, Change)> {
+    vec![
+        ("a NIC leaves", |s| {
+            s.groups[0].interfaces.remove(0);
+            s.groups[0].addresses[0].home = "eth2".into();
+        }),
+        ("an address leaves", |s| drop(s.groups[0].addresses.remove(0))),
+        ("an address changes its home", |s| s.groups[0].addresses[0].home = "eth2".into()),
+        ("a NIC moves to another group with an address", |s| {
+            let mut other = s.groups[0].clone();
+            other.name = "h".into();
+            other.interfaces = s.groups[0].interfaces.split_off(1);
+            other.addresses = s.groups[0].addresses.split_off(1);
+            s.groups.push(other);
+        }),
+        ("the group is called otherwise", |s| s.groups[0].name = "new".into()),
+        ("a test address goes, and a NIC becomes standby", |s| {
+            s.groups[0].interfaces[2].test_addresses.clear();
+            s.groups[0].interfaces[2].standby = true;
+        }),
+    ]
+}
+
+/// Every address that should be somewhere is on its home, and nothing is anywhere else.
+#[track_caller]
+fn well(lab: &mut Lab, what: &str) {
+    lab.kernel.change_link(ETH0, |l| l.running = true);
+    lab.deliver();
+    lab.run(secs(60));
+    let declared: Vec<(String, String)> = lab
+        .settings
+        .groups
+        .iter()
+        .flat_map(|g| &g.addresses)
+        .map(|a| (a.address.address.to_string(), a.home.clone()))
+        .collect();
+    for (address, home) in &declared {
+        let home = ETH0 + home[3..].parse::<u32>().unwrap();
+        assert_eq!(lab.where_is(address), [home], "{what}: {address}\n{}", lab.story());
+    }
+    for gone in ["192.0.2.10", "192.0.2.20"] {
+        if !declared.iter().any(|(a, _)| a == gone) {
+            assert_eq!(lab.where_is(gone), [] as [u32; 0], "{what}: {gone} was removed");
+        }
+    }
+    for (adopted, home) in [("192.0.2.50", ETH0), ("192.0.2.60", ETH1), ("2001:db8::60", ETH1)] {
+        assert_eq!(lab.where_is(adopted), [home], "{what}: {adopted}\n{:?}", &lab.ops[lab.ops.len() - 20..]);
+    }
+    let ours = lab.kernel.routes.iter().filter(|r| r.protocol == 77);
+    let member = |i: u32| {
+        lab.settings.groups.iter().flat_map(|g| &g.interfaces).any(|n| n.name == format!("eth{}", i - ETH0))
+    };
+    let strays: Vec<_> = ours.filter(|r| !member(r.hops[0].index)).collect();
+    assert!(strays.is_empty(), "{what}: {strays:?}");
+}
+
+#[test]
+fn every_change_of_the_settings_in_every_way() {
+    for (what, change) in changes() {
+        for broken in [false, true] {
+            let (mut begin, _) = lab();
+            begin.carrier(&[ETH0], !broken);
+            begin.run(secs(3));
+            let mut reloaded = begin.clone();
+            reloaded.reload(change);
+            well(&mut reloaded, &format!("{what}, reload, broken {broken}"));
+            let mut dead = begin.clone();
+            change(&mut dead.settings);
+            well(&mut dead.restart(secs(1)), &format!("{what}, while nobody ran, broken {broken}"));
+            for steps in [0, 1, 2, 4, 7] {
+                let mut cut = begin.clone();
+                cut.reload(change);
+                for _ in 0..steps {
+                    cut.step(cut.now + ms(5));
+                }
+                well(
+                    &mut cut.restart(ms(300)),
+                    &format!("{what}, killed after {steps} steps, broken {broken}"),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! SIGUSR2: the program runs itself again as soon as nothing would be lost by it.
+
+use super::Daemon;
+use mpath_linux::clock;
+use mpath_model::event::Level;
+use std::time::Duration;
+
+/// How long a moment without open questions is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked for.
+pub(super) const LOOK: Duration = Duration::from_millis(1);
+/// How long the log may take to be written out; probes wait meanwhile.
+const FLUSH: Duration = Duration::from_millis(20);
+
+impl Daemon {
+    /// Runs the program file again if that was asked for and this is the moment. If it comes back it has failed, and
+    /// everything goes on as before.
+    pub(super) fn run_again(&mut self) {
+        let now = clock::now();
+        let Some(latest) = self.again else { return };
+        if now < latest && !(self.engine.at_rest(now) && self.time_left(now)) {
+            return;
+        }
+        self.again = None;
+        self.logger.say(Level::Info, "mpathd runs its program file again", &[]);
+        self.logger.flush(FLUSH);
+        let error = self.program.run_again(&self.engine);
+        self.logger.say(Level::Err, error.to_string(), &[]);
+    }
+
+    /// Whether the next thing to do is not due at once: as much time as there can be for the next image to start.
+    fn time_left(&self, now: mpath_model::Time) -> bool {
+        self.engine.next_deadline().is_none_or(|t| t > now + LOOK)
+    }
+}

@@ -1,0 +1,184 @@
+//! Never lose an address: the program replaced in place, its state directory taken away.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[path = "group/world.rs"]
+#[allow(dead_code, reason = "shared with the scenarios of a group")]
+mod world;
+
+use mpath_testkit::lan::{DATA4, DATA6};
+use mpath_testkit::traffic::PORT;
+use mpath_testkit::{GroupConfig, Lan, UdpStream, wait_until, with_daemon};
+use nix::sys::signal::Signal;
+use std::net::SocketAddr;
+use std::time::Duration;
+use world::{SOON, World};
+
+/// Packets per second of the streams of which no packet may be lost.
+const DENSE: u32 = 10_000;
+
+/// Streams to both data addresses from both clients.
+fn dense(world: &World) -> Vec<UdpStream> {
+    let clients = [(&world.lan.near, DATA4), (&world.lan.far, DATA6)];
+    let target = |data: &str| SocketAddr::new(data.parse().unwrap(), PORT);
+    clients.map(|(client, data)| UdpStream::start(client, target(data), DENSE).unwrap()).into()
+}
+
+#[track_caller]
+fn nothing_lost(streams: Vec<UdpStream>) {
+    for report in streams.into_iter().map(UdpStream::stop) {
+        assert!(report.sent > 0);
+        assert_eq!(report.lost, 0, "{report:?}");
+    }
+}
+
+/// The numbers in the lines of the probe statistics that begin so.
+fn statistic(world: &World, beginning: &str) -> Vec<u64> {
+    let before = world.daemon.log().len();
+    world.daemon.signal(Signal::SIGUSR1).unwrap();
+    world.daemon.wait_log_after(before, SOON, "Number of ambiguous").unwrap();
+    let instances: usize = world.group().interfaces.iter().map(|i| i.instances.len()).sum();
+    let number = |text: &str| text.split_once(beginning)?.1.split_whitespace().next()?.parse().ok();
+    let numbers =
+        || -> Vec<u64> { world.daemon.log().iter().skip(before).filter_map(|l| number(&l.text)).collect() };
+    if !beginning.starts_with("Missed") {
+        wait_until(SOON, "the statistics are complete", || numbers().len() >= instances);
+    }
+    numbers()
+}
+
+#[test]
+fn the_program_runs_again_in_place_and_nobody_notices() {
+    with_daemon("the_program_runs_again_in_place_and_nobody_notices", || {
+        let world = World::start(GroupConfig::default());
+        world.lan.cut(0).unwrap();
+        world.expect_on("eth1");
+        let streams = dense(&world);
+        let sent: u64 = statistic(&world, "Number of probes sent ").iter().sum();
+        let pid = world.daemon.pid();
+        for round in 0..5 {
+            let before = world.daemon.log().len();
+            world.daemon.signal(Signal::SIGUSR2).unwrap();
+            world.daemon.wait_log_after(before, SOON, "mpathd is running").unwrap();
+            world.daemon.wait_ready().unwrap();
+            assert_eq!(world.daemon.pid(), pid, "round {round}");
+        }
+        assert!(statistic(&world, "Number of probes sent ").iter().sum::<u64>() > sent, "history goes on");
+        assert_eq!(statistic(&world, "Missed sending total of "), [0], "no probe was late by an interval");
+        let log = world.daemon.log_text();
+        assert_eq!(log.matches("runs its program file again").count(), 5, "{log}");
+        assert_eq!(log.matches("failure detected").count(), 1, "{log}");
+        nothing_lost(streams);
+        world.lan.plug(0).unwrap();
+        world.expect_on("eth0");
+    });
+}
+
+#[test]
+fn a_program_that_cannot_run_again_goes_on() {
+    with_daemon("a_program_that_cannot_run_again_goes_on", || {
+        let dir = std::env::temp_dir().join(format!("mpathd-gone-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let copy = dir.join("mpathd");
+        std::fs::copy(mpath_testkit::daemon::find_daemon().unwrap(), &copy).unwrap();
+        let world = World::start_program(GroupConfig::default(), copy.clone());
+        std::fs::remove_dir_all(&dir).unwrap();
+        world.daemon.signal(Signal::SIGUSR2).unwrap();
+        world.daemon.wait_log(SOON, "cannot run the program file").unwrap();
+        world.lan.cut(0).unwrap();
+        world.expect_on("eth1");
+    });
+}
+
+#[test]
+fn a_state_directory_that_is_removed_comes_back() {
+    with_daemon("a_state_directory_that_is_removed_comes_back", || {
+        let mut world = World::start(GroupConfig::default());
+        world.lan.cut(0).unwrap();
+        world.expect_on("eth1");
+        let state = world.daemon.state_dir();
+        std::fs::remove_dir_all(&state).unwrap();
+        std::fs::remove_file(world.daemon.socket()).unwrap();
+        world.daemon.wait_log(SOON, "state has vanished").unwrap();
+        world.daemon.wait_log(SOON, "control socket").unwrap();
+        wait_until(SOON, "it is there again", || state.join("state.json").exists());
+        world.daemon.wait_ready().unwrap();
+        world.daemon.kill9();
+        world.daemon.restart().unwrap();
+        world.expect_on("eth1");
+        world.lan.plug(0).unwrap();
+        world.expect_on("eth0");
+    });
+}
+
+/// Addresses, routes and sysctls of the server, whatever their order.
+fn picture(lan: &Lan) -> Vec<String> {
+    let host = &lan.server;
+    let kept = host.run(|| mpath_linux::kernel::Kernel::open().unwrap().dump().unwrap());
+    let unchanging = |a: &mut mpath_model::Address| a.flags &= !mpath_model::kernel::ifa::SECONDARY;
+    let addresses = kept.addresses.into_iter().map(|mut a| {
+        unchanging(&mut a);
+        format!("{a:?}")
+    });
+    let routes = kept.routes.iter().map(|r| format!("{r:?}"));
+    let sysctls = kept.sysctls.iter().map(|s| format!("{s:?}"));
+    let mut all: Vec<String> = addresses.chain(routes).chain(sysctls).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn release_takes_everything_back_exactly() {
+    with_daemon("release_takes_everything_back_exactly", || {
+        // Without test addresses, the administrator has put the data addresses there: they are adopted, and move.
+        let config = GroupConfig { test_addresses: vec![], data: vec![], ..GroupConfig::default() };
+        let (mut world, before) = World::start_after(config, picture);
+        let more = "\n[[group.address]]\naddress = \"192.0.2.30/24\"\nhome = \"eth1\"\n";
+        let config = GroupConfig { test_addresses: vec![], data: vec![], ..GroupConfig::default() }.text();
+        world.daemon.set_config(&(config + more)).unwrap();
+        world.daemon.signal(Signal::SIGHUP).unwrap();
+        wait_until(SOON, "the declared address is there", || {
+            world.lan.server.holders("192.0.2.30") == ["eth1"]
+        });
+        for moved in [false, true] {
+            if moved {
+                world.lan.cut(0).unwrap();
+                world.expect_addresses_on("eth1");
+                world.lan.plug(0).unwrap();
+            }
+            assert_ne!(picture(&world.lan), before);
+            world.daemon.kill9();
+            let status = world.daemon.release().unwrap();
+            assert!(status.success(), "{status} {}", world.daemon.log_text());
+            let after = picture(&world.lan);
+            let gone: Vec<_> = before.iter().filter(|l| !after.contains(l)).collect();
+            let new: Vec<_> = after.iter().filter(|l| !before.contains(l)).collect();
+            assert!(
+                gone.is_empty() && new.is_empty(),
+                "gone {gone:#?}\nnew {new:#?}\n{}",
+                world.daemon.log_text()
+            );
+            assert!(!world.daemon.state_dir().join("state.json").exists());
+            world.daemon.restart().unwrap();
+        }
+    });
+}
+
+/// A restart and a reload touch nothing that carries traffic.
+#[test]
+fn restart_and_reload_lose_no_packet() {
+    with_daemon("restart_and_reload_lose_no_packet", || {
+        let mut world = World::start(GroupConfig::default());
+        let streams = dense(&world);
+        for _ in 0..3 {
+            world.daemon.restart().unwrap();
+            world.daemon.signal(Signal::SIGHUP).unwrap();
+            world.daemon.wait_ready().unwrap();
+            world.daemon.kill9();
+            std::thread::sleep(Duration::from_millis(50));
+            world.daemon.restart().unwrap();
+        }
+        world.expect_on("eth0");
+        nothing_lost(streams);
+    });
+}
