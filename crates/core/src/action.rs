@@ -3,8 +3,8 @@
 use crate::diag::Line;
 use crate::input::{BatchId, RequestId};
 use crate::persist::Persistent;
-use mpath_model::Event;
 use mpath_model::kernel::{KernelOp, Listen, Transmit};
+use mpath_model::{Event, IfIndex};
 use serde::{Deserialize, Serialize};
 
 /// One thing to do, in the order given.
@@ -18,6 +18,17 @@ pub enum Action {
         /// Names the batch in the report.
         batch: BatchId,
         /// The requests.
+        ops: Vec<KernelOp>,
+    },
+    /// What will be asked of the kernel first if this NIC loses its carrier now. It can be made ready in advance, and
+    /// may be carried out at that event, before the engine hears of it, as long as [`crate::Engine::generation`] is
+    /// still this one; the engine will ask for the same then.
+    Prepare {
+        /// The NIC.
+        index: IfIndex,
+        /// The picture it was made for.
+        generation: u64,
+        /// The requests, up to the first that is more than one message to the kernel.
         ops: Vec<KernelOp>,
     },
     /// Keep this in the state directory before any action behind it is carried out.

@@ -4,39 +4,63 @@
 use mpath_model::kernel::KernelOp;
 use mpath_model::{IfIndex, Time};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Announcements that one call of [`Announcer::due`] hands out, at most; the rest follow a millisecond later each,
-/// which makes at most 1,000 a second beside the first, unpaced ones.
-const PACE: Duration = Duration::from_millis(1);
-
-/// The schedule of announcements.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// The schedule of announcements. The first ones go with the move itself and are not paced; of the others a bounded
+/// number goes out each second.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Announcer {
     #[serde(with = "crate::pairs")]
-    queue: BTreeMap<(Time, u64), (IfIndex, IpAddr)>,
+    queue: BTreeMap<(Time, u64), KernelOp>,
     count: u64,
+    pace: Duration,
+}
+
+impl Default for Announcer {
+    fn default() -> Announcer {
+        Announcer { queue: BTreeMap::new(), count: 0, pace: Duration::from_millis(1) }
+    }
+}
+
+/// Interface and address of an announcement.
+fn subject(op: &KernelOp) -> Option<(IfIndex, IpAddr)> {
+    match op {
+        KernelOp::Announce { index, address, .. } | KernelOp::AnnounceTo { index, address, .. } => {
+            Some((*index, *address))
+        }
+        _ => None,
+    }
 }
 
 impl Announcer {
-    /// Plans the repeats for addresses that were put on an interface now. The one at 0 s is left out: it goes
-    /// with the move itself.
-    pub fn schedule(&mut self, now: Time, times: &[Duration], placed: &[(IfIndex, IpAddr)]) {
-        for (index, address) in placed {
-            self.queue.retain(|_, (_, a)| a != address);
-            for t in times.iter().filter(|t| !t.is_zero()) {
+    /// At least so long between two announcements from now on, the first ones aside.
+    pub fn set_pace(&mut self, pace: Duration) {
+        self.pace = pace;
+    }
+
+    /// Plans the announcements `all` of addresses that were put on an interface now, at these times. Those in `done`
+    /// go with the move itself. Earlier plans for the same addresses are void.
+    pub fn schedule(&mut self, now: Time, times: &[Duration], all: &[KernelOp], done: &[KernelOp]) {
+        if all.is_empty() {
+            return;
+        }
+        let moved: BTreeSet<IpAddr> = all.iter().filter_map(subject).map(|(_, a)| a).collect();
+        self.queue.retain(|_, op| subject(op).is_some_and(|(_, a)| !moved.contains(&a)));
+        for t in times {
+            // What cannot go at once follows at the first time.
+            let left = all.iter().filter(|op| !t.is_zero() || !done.contains(op));
+            for op in left {
                 self.count += 1;
-                let place = self.count;
-                self.queue.insert((now + *t, place), (*index, *address));
+                self.queue.insert((now + *t, self.count), op.clone());
             }
         }
     }
 
     /// Forgets what concerns addresses that `keep` refuses.
     pub fn retain(&mut self, keep: impl Fn(IfIndex, IpAddr) -> bool) {
-        self.queue.retain(|_, (i, a)| keep(*i, *a));
+        self.queue.retain(|_, op| subject(op).is_some_and(|(i, a)| keep(i, a)));
     }
 
     /// When the next one is due.
@@ -44,29 +68,25 @@ impl Announcer {
         self.queue.keys().next().map(|(t, _)| *t)
     }
 
-    /// The announcements due: one for each millisecond that has passed since the first of them was.
+    /// The announcements due: as many as the pace allows since the first of them was.
     pub fn due(&mut self, now: Time) -> Vec<KernelOp> {
         let Some(first) = self.next().filter(|t| *t <= now) else {
             return Vec::new();
         };
-        let budget = ((now - first).as_nanos() / PACE.as_nanos()) as usize + 1;
+        let budget = ((now - first).as_nanos() / self.pace.as_nanos().max(1)) as usize + 1;
         let keys: Vec<_> = self.queue.range(..=(now, u64::MAX)).take(budget).map(|(k, _)| *k).collect();
-        let mut ops = Vec::new();
-        for k in keys {
-            if let Some((index, address)) = self.queue.remove(&k) {
-                ops.push(KernelOp::Announce { index, address, router: false });
-            }
-        }
+        let ops = keys.iter().filter_map(|k| self.queue.remove(k)).collect();
         self.push_back(now);
         ops
     }
 
-    /// What is overdue beyond the budget waits for the next millisecond.
+    /// What is overdue beyond the budget waits for its turn.
     fn push_back(&mut self, now: Time) {
-        let late: Vec<_> = self.queue.range(..=(now, u64::MAX)).map(|(k, v)| (*k, *v)).collect();
-        for ((t, n), v) in late {
-            self.queue.remove(&(t, n));
-            self.queue.insert((now + PACE, n), v);
+        let late: Vec<_> = self.queue.range(..=(now, u64::MAX)).map(|(k, _)| *k).collect();
+        for (t, n) in late {
+            if let Some(op) = self.queue.remove(&(t, n)) {
+                self.queue.insert((now + self.pace, n), op);
+            }
         }
     }
 }
@@ -75,12 +95,16 @@ impl Announcer {
 mod tests {
     use super::*;
 
+    fn of(index: IfIndex, address: IpAddr) -> KernelOp {
+        KernelOp::Announce { index, address, router: false }
+    }
+
     #[test]
     fn repeats_follow_the_times_and_are_paced() {
         let ms = Duration::from_millis;
         let mut a = Announcer::default();
-        let placed: Vec<(IfIndex, IpAddr)> = (0..100).map(|n| (2, IpAddr::from([192, 0, 2, n]))).collect();
-        a.schedule(Time(0), &[ms(0), ms(20), ms(100)], &placed);
+        let placed: Vec<KernelOp> = (0..100).map(|n| of(2, IpAddr::from([192, 0, 2, n]))).collect();
+        a.schedule(Time(0), &[ms(0), ms(20), ms(100)], &placed, &placed);
         assert_eq!(a.next(), Some(Time(0) + ms(20)));
         let (mut now, mut sent) = (Time(0), 0);
         while let Some(t) = a.next() {
@@ -99,9 +123,9 @@ mod tests {
         let mut a = Announcer::default();
         let address = IpAddr::from([192, 0, 2, 1]);
         let times = [Duration::from_millis(20)];
-        a.schedule(Time(0), &times, &[(2, address)]);
-        a.schedule(Time(1), &times, &[(3, address)]);
+        a.schedule(Time(0), &times, &[of(2, address)], &[]);
+        a.schedule(Time(1), &times, &[of(3, address)], &[]);
         let ops = a.due(Time(0) + Duration::from_secs(1));
-        assert_eq!(ops, vec![KernelOp::Announce { index: 3, address, router: false }]);
+        assert_eq!(ops, vec![of(3, address)]);
     }
 }

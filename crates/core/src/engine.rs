@@ -26,6 +26,7 @@ mod configure;
 mod confirming;
 mod explain;
 mod foresee;
+mod foresight;
 mod freeze;
 mod handover;
 mod judging;
@@ -111,6 +112,8 @@ pub struct Engine {
     chronicle: chronicle::Chronicle,
     dirty: bool,
     refresh_targets: bool,
+    #[serde(skip)]
+    foresight: foresight::Foresight,
 }
 
 impl Engine {
@@ -147,6 +150,7 @@ impl Engine {
             chronicle: chronicle::Chronicle::default(),
             dirty: false,
             refresh_targets: false,
+            foresight: foresight::Foresight::default(),
         }
     }
 
@@ -201,6 +205,7 @@ impl Engine {
             self.waiting.iter().map(|w| w.until).min(),
             self.keeping_deadline(),
             self.cooled(),
+            self.foresight.next(),
             self.groups.iter().filter_map(|g| g.grace).min(),
             self.frozen.and_then(|f| f.until),
         ];
@@ -226,6 +231,7 @@ impl Engine {
         self.expire(now, out);
         self.end_grace(now);
         self.dirty |= self.keeping_due(now);
+        self.prepare_plans(now, out);
     }
 
     fn resynchronise(&mut self, out: &mut Vec<Action>) {
@@ -236,6 +242,7 @@ impl Engine {
     /// Brings everything that follows from the picture up to date.
     fn settle(&mut self, now: Time, out: &mut Vec<Action>) {
         self.dirty = false;
+        self.foresight.changed(now);
         self.sync_ungrouped();
         self.sync_members(now, out);
         self.sync_sources(now, out);
@@ -309,6 +316,7 @@ fn order(action: &Action) -> u8 {
         Action::Kernel { .. } => 1,
         Action::Send(_) => 2,
         Action::Listen(_) | Action::Resynchronise => 3,
+        Action::Prepare { .. } => 5,
         Action::Reply { .. } | Action::Log(_) | Action::Emit(_) => 4,
     }
 }

@@ -5,7 +5,7 @@ use crate::nic::Nic;
 use mpath_model::kernel::{Address, Route};
 use mpath_model::settings;
 use mpath_model::status::GroupState;
-use mpath_model::{IfAddr, Mac, Time};
+use mpath_model::{IfAddr, IfIndex, Mac, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -55,6 +55,8 @@ pub struct Group {
     pub settled: bool,
     /// And nothing is superfluous either.
     pub clean: bool,
+    /// Members of the groups before this one: its place among the routing tables.
+    pub before: usize,
     /// A group of one for a NIC without a group (TRACK_INTERFACES_ONLY_WITH_GROUPS=no).
     pub anonymous: bool,
 }
@@ -99,8 +101,10 @@ impl HomedAddress {
 /// A route and the NIC it belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HomedRoute {
-    /// As found at home; the index in it is that of the home NIC.
+    /// As found at home. A route with several ways out has one record for each member it leads through.
     pub route: Route,
+    /// Index of the home NIC when the route was found, as in the hop of `route` that this record is about.
+    pub index: IfIndex,
     /// NIC it belongs to.
     pub home: NicId,
     /// NIC it should lead through now.
@@ -155,6 +159,7 @@ impl Group {
             frozen: false,
             settled: false,
             clean: false,
+            before: 0,
             anonymous: false,
         }
     }

@@ -2,9 +2,11 @@
 //! so; those rules (linux-failover.md, pitfall 7) live here too.
 
 use mpath_model::addr::Family;
-use mpath_model::kernel::{Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Sysctl, ifa};
+use mpath_model::kernel::{
+    Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Rule, Sysctl, ifa,
+};
 use mpath_model::{IfAddr, IfIndex};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Identity of a route for the kernel: what RTM_DELROUTE needs to name it.
@@ -22,6 +24,8 @@ pub struct Inventory {
     /// Addresses by interface and address.
     pub addresses: BTreeMap<(IfIndex, IfAddr), Address>,
     routes: BTreeMap<RouteKey, Route>,
+    /// Our own policy rules.
+    pub rules: BTreeSet<Rule>,
     /// Neighbours by interface and address.
     pub neighbours: BTreeMap<(IfIndex, IpAddr), Neighbour>,
     /// Sysctls by interface name and key.
@@ -34,6 +38,7 @@ impl Inventory {
         self.links = dump.links.into_iter().map(|l| (l.index, l)).collect();
         self.addresses = dump.addresses.into_iter().map(|a| ((a.index, a.addr), a)).collect();
         self.routes = dump.routes.into_iter().map(|r| (route_key(&r), r)).collect();
+        self.rules = dump.rules.into_iter().collect();
         self.neighbours = dump.neighbours.into_iter().map(|n| ((n.index, n.address), n)).collect();
         self.sysctls = dump.sysctls.into_iter().map(|(i, k, v)| ((i, k), v)).collect();
     }
@@ -73,8 +78,12 @@ impl Inventory {
                 }
                 self.routes.insert(route_key(r), r.clone());
             }
-            KernelEvent::RouteGone(r) => {
-                self.routes.remove(&route_key(r));
+            KernelEvent::RouteGone(r) => self.route_gone(r),
+            KernelEvent::Rule(r) => {
+                self.rules.insert(*r);
+            }
+            KernelEvent::RuleGone(r) => {
+                self.rules.remove(r);
             }
             KernelEvent::Neighbour(n) => {
                 self.neighbours.insert((n.index, n.address), n.clone());
@@ -83,6 +92,27 @@ impl Inventory {
                 self.neighbours.remove(&(n.index, n.address));
             }
         }
+    }
+
+    /// A way out of an IPv6 multipath route goes as if it were a route of its own.
+    fn route_gone(&mut self, gone: &Route) {
+        let [hop] = gone.hops.as_slice() else {
+            self.routes.remove(&route_key(gone));
+            return;
+        };
+        if self.routes.remove(&route_key(gone)).is_some() || gone.family() == Family::Inet {
+            return;
+        }
+        let head = |r: &Route| (r.dst, r.table, r.metric, r.protocol);
+        let one = |r: &Route| head(r) == head(gone) && r.hops.len() > 1;
+        let Some(key) =
+            self.routes.iter().find(|(_, r)| one(r) && r.hops.contains(hop)).map(|(k, _)| k.clone())
+        else {
+            return;
+        };
+        let mut rest = self.routes.remove(&key).expect("it has just been found");
+        rest.hops.retain(|h| h != hop);
+        self.routes.insert(route_key(&rest), rest);
     }
 
     /// Deleting the last IPv4 address of a NIC takes all its IPv4 routes, and deleting an address takes
@@ -129,6 +159,18 @@ impl Inventory {
     /// All routes.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.routes.values()
+    }
+
+    /// All routes to a destination.
+    pub fn routes_to(&self, dst: &IfAddr) -> impl Iterator<Item = &Route> + use<'_> {
+        let dst = *dst;
+        let first = (dst, 0, 0, 0, Vec::new(), 0, None);
+        self.routes.range(first..).map(|(_, r)| r).take_while(move |r| r.dst == dst)
+    }
+
+    /// All routes with a way out through an interface.
+    pub fn routes_through(&self, index: IfIndex) -> impl Iterator<Item = &Route> {
+        self.routes.values().filter(move |r| r.uses(index))
     }
 
     /// A usable link-local address of the interface: not tentative, not failed.

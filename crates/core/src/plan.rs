@@ -4,13 +4,16 @@
 use crate::group::{Group, HomedAddress, NicId};
 use crate::inventory::Inventory;
 use mpath_model::addr::Family;
-use mpath_model::kernel::{Address, KernelOp, Link, Route, Sysctl, ifa};
+use mpath_model::kernel::{Address, KernelOp, Link, Route, Rule, Sysctl, ifa};
 use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
 use std::net::IpAddr;
 
+pub mod advertised;
 mod routes;
+mod tables;
 
-pub use routes::{at_home, follows};
+pub use routes::{at_home, follows, is_rest_of, records};
+pub use tables::rules;
 
 /// Requests in order, and the addresses they put on a NIC.
 #[derive(Clone, Debug, Default)]
@@ -268,9 +271,15 @@ pub fn describe(op: &KernelOp, name: &dyn Fn(IfIndex) -> String) -> String {
         KernelOp::DelAddress { index, addr } => format!("RTM_DELADDR {addr} on {}", name(*index)),
         KernelOp::AddRoute(r, _) => format!("RTM_NEWROUTE {} dev {} metric {}", r.dst, via(r), r.metric),
         KernelOp::DelRoute(r) => format!("RTM_DELROUTE {} dev {} metric {}", r.dst, via(r), r.metric),
+        KernelOp::AddRule(r) => format!("RTM_NEWRULE {}", words(r)),
+        KernelOp::DelRule(r) => format!("RTM_DELRULE {}", words(r)),
+        KernelOp::SolicitRouters(i) => format!("soliciting routers on {}", name(*i)),
         KernelOp::FlushNeighbours(i) => format!("RTM_DELNEIGH on {}", name(*i)),
         KernelOp::DelNeighbour { index, address } => format!("RTM_DELNEIGH {address} on {}", name(*index)),
         KernelOp::Announce { index, address, .. } => format!("announcing {address} on {}", name(*index)),
+        KernelOp::AnnounceTo { index, address, neighbour, .. } => {
+            format!("announcing {address} on {} to {neighbour}", name(*index))
+        }
         KernelOp::Solicit { index, target, .. } => format!("soliciting {target} on {}", name(*index)),
         KernelOp::Lagg(op) => crate::lagg::describe(op, name),
         KernelOp::AddVirtual { name: device, parent, .. } => {
@@ -284,4 +293,11 @@ pub fn describe(op: &KernelOp, name: &dyn Fn(IfIndex) -> String) -> String {
             format!("{}/conf/{interface}/{} = {value}", key.path().0, key.path().1)
         }
     }
+}
+
+/// A rule as ip-rule(8) writes it.
+fn words(r: &Rule) -> String {
+    let part = |key: &str, a: Option<IfAddr>| a.map(|a| format!(" {key} {a}")).unwrap_or_default();
+    let limit = r.suppress.map(|n| format!(" suppress_prefixlength {n}")).unwrap_or_default();
+    format!("{}:{}{} lookup {}{limit}", r.priority, part("from", r.from), part("to", r.to), r.table)
 }

@@ -16,6 +16,8 @@ mod checks;
 mod confirming;
 #[path = "promises/families.rs"]
 mod families;
+#[path = "promises/follow.rs"]
+mod follow;
 #[path = "promises/kernel.rs"]
 mod kernel;
 #[path = "promises/latency.rs"]

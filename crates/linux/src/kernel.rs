@@ -3,10 +3,12 @@
 //! Two netlink sockets: one hears notifications, the other asks. The first joins its groups before the
 //! first dump, so that no change can fall between the two.
 
+use crate::netlink::packet_core::DecodeError;
 use crate::netlink::{Drained, Socket, decode, encode};
 use crate::packet::Sender;
+use crate::prepared::Committed;
 use crate::{Error, sysctl, virtual_mac};
-use mpath_model::kernel::{Inventory, KernelOp, Sysctl, nud};
+use mpath_model::kernel::{Inventory, KernelOp, Rule, Sysctl, nud};
 use mpath_model::{Address, Family, IfAddr, IfIndex, KernelEvent, Link, Mac, Neighbour};
 use mpath_wire::{arp, ndisc};
 use nix::errno::Errno;
@@ -14,8 +16,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 
-/// RTNLGRP_* (linux/rtnetlink.h): LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE.
-const GROUPS: [u32; 6] = [1, 3, 5, 7, 9, 11];
+/// RTNLGRP_* (linux/rtnetlink.h): LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE,
+/// IPV6_RULE.
+const GROUPS: [u32; 8] = [1, 3, 5, 7, 8, 9, 11, 19];
 
 /// The kernel of the network namespace in which this was opened.
 #[derive(Debug)]
@@ -25,6 +28,10 @@ pub struct Kernel {
     sender: Sender,
     /// Interface names as last heard: an address's label is one only where it differs.
     names: HashMap<IfIndex, String>,
+    /// MACs read during the present batch.
+    macs: HashMap<IfIndex, Mac>,
+    /// What was carried out before it was asked for.
+    pub(crate) committed: Committed,
 }
 
 impl Kernel {
@@ -34,7 +41,14 @@ impl Kernel {
         for group in GROUPS {
             events.join(group)?;
         }
-        Ok(Kernel { events, requests: Socket::open()?, sender: Sender::open()?, names: HashMap::new() })
+        Ok(Kernel {
+            events,
+            requests: Socket::open()?,
+            sender: Sender::open()?,
+            names: HashMap::new(),
+            macs: HashMap::new(),
+            committed: Committed::default(),
+        })
     }
 
     /// Becomes readable when events are there.
@@ -52,18 +66,26 @@ impl Kernel {
         &self.requests
     }
 
+    pub(crate) fn events_mut(&mut self) -> &mut Socket {
+        &mut self.events
+    }
+
+    pub(crate) fn requests_mut(&mut self) -> &mut Socket {
+        &mut self.requests
+    }
+
     /// Takes all events that are there, without waiting. True if the kernel had to drop some: then only a
     /// dump shows the truth.
     pub fn read_events(&mut self, out: &mut Vec<KernelEvent>) -> Result<bool, Error> {
         let names = &mut self.names;
-        let drained = self.events.drain(|kind, flags, payload| {
-            if let Some(mut event) = decode::event(kind, flags, payload)? {
-                note(names, &mut event);
-                out.push(event);
-            }
-            Ok(())
-        })?;
+        let drained = self.events.drain(|kind, flags, payload| take(names, out, kind, flags, payload))?;
         Ok(drained == Drained::Overflowed)
+    }
+
+    /// Takes the events that were read ahead (see [`Kernel::lost_carrier`]) and none that came after them.
+    pub fn take_read_ahead(&mut self, out: &mut Vec<KernelEvent>) {
+        let names = &mut self.names;
+        self.events.hand_out(|kind, flags, payload| take(names, out, kind, flags, payload));
     }
 
     /// Everything the kernel shows.
@@ -77,6 +99,7 @@ impl Kernel {
             found.addresses.extend(self.addresses(family, 0)?);
             let routes = encode::get_routes(family);
             found.routes.extend(self.requests.dump_with(routes, |_, payload| decode::route(payload))?);
+            found.rules.extend(self.rules(family)?);
             found.neighbours.extend(self.neighbours(family, 0)?);
         }
         for link in found.links.iter().filter(|l| !l.loopback) {
@@ -101,8 +124,15 @@ impl Kernel {
     /// success. Neighbouring netlink requests share a system call. An address that could not be put on an
     /// interface is not announced there: that request ends in ECANCELED.
     pub fn apply(&mut self, ops: &[KernelOp]) -> Vec<i32> {
+        self.macs.clear();
         let mut errors = Vec::with_capacity(ops.len());
         let mut rest = ops;
+        let committed = std::mem::take(&mut self.committed);
+        while let Some((first, others)) = rest.split_first().filter(|_| !committed.is_empty()) {
+            let Some(errno) = committed.result(first) else { break };
+            errors.push(errno);
+            rest = others;
+        }
         while let Some((first, others)) = rest.split_first() {
             let batch: Vec<_> = rest.iter().map_while(encode::request).collect();
             if batch.is_empty() {
@@ -133,6 +163,17 @@ impl Kernel {
                 };
                 self.sender.send(*index, &frame)
             }
+            KernelOp::AnnounceTo { index, address, router, neighbour, mac: to } => {
+                let mac = self.mac(*index)?;
+                let frame = match (address, neighbour) {
+                    (IpAddr::V4(address), _) => arp::gratuitous_frame_to(mac, *address, *to),
+                    (IpAddr::V6(address), IpAddr::V6(neighbour)) => {
+                        ndisc::unsolicited_na_frame_to(mac, *to, *neighbour, *address, *router)
+                    }
+                    _ => return Err(Errno::EAFNOSUPPORT),
+                };
+                self.sender.send(*index, &frame)
+            }
             KernelOp::Solicit { index, source, target } => {
                 let mac = self.mac(*index)?;
                 let frame = match (source, target) {
@@ -151,6 +192,10 @@ impl Kernel {
             KernelOp::AddVirtual { name, parent, mac } => {
                 virtual_mac::create(&mut self.requests, name, *parent, *mac)
             }
+            KernelOp::SolicitRouters(index) => {
+                let frame = ndisc::router_solicitation_frame(self.mac(*index)?);
+                self.sender.send(*index, &frame)
+            }
             KernelOp::SetSysctl { interface, key, value } => sysctl::write(interface, *key, *value),
             KernelOp::AddAddress(_)
             | KernelOp::DelAddress { .. }
@@ -158,14 +203,21 @@ impl Kernel {
             | KernelOp::DelNeighbour { .. }
             | KernelOp::DelLink(_)
             | KernelOp::SetLink { .. }
-            | KernelOp::DelRoute(_) => Err(Errno::EINVAL),
+            | KernelOp::DelRoute(_)
+            | KernelOp::AddRule(_)
+            | KernelOp::DelRule(_) => Err(Errno::EINVAL),
         }
     }
 
-    /// MAC of an interface at this moment. EOPNOTSUPP if it has none to announce.
+    /// MAC of an interface, read once for each batch. EOPNOTSUPP if it has none to announce.
     fn mac(&mut self, index: IfIndex) -> Result<Mac, Errno> {
+        if let Some(mac) = self.macs.get(&index) {
+            return Ok(*mac);
+        }
         let link = self.link(index).map_err(|e| Errno::from_raw(e.errno()))?;
-        link.ok_or(Errno::ENODEV)?.mac.ok_or(Errno::EOPNOTSUPP)
+        let mac = link.ok_or(Errno::ENODEV)?.mac.ok_or(Errno::EOPNOTSUPP)?;
+        self.macs.insert(index, mac);
+        Ok(mac)
     }
 
     /// Deletes what the interface has learnt of its neighbours; entries set by hand stay.
@@ -213,6 +265,14 @@ impl Kernel {
         Ok(found)
     }
 
+    /// Our own policy rules. A kernel without policy routing has none.
+    fn rules(&mut self, family: Family) -> Result<Vec<Rule>, Error> {
+        match self.requests.dump_with(encode::get_rules(family), |_, payload| decode::rule(payload)) {
+            Err(error) if error.errno() == libc::EOPNOTSUPP => Ok(Vec::new()),
+            result => result,
+        }
+    }
+
     /// Neighbours on an interface, or on all for 0.
     fn neighbours(&mut self, family: Family, index: IfIndex) -> Result<Vec<Neighbour>, Error> {
         let asked = encode::get_neighbours(family, index);
@@ -222,11 +282,28 @@ impl Kernel {
 
 /// Whether `op` announces an address whose installation, among the requests done so far, failed.
 fn announces_what_failed(op: &KernelOp, ops: &[KernelOp], errors: &[i32]) -> bool {
-    let KernelOp::Announce { index, address, .. } = op else { return false };
+    let (KernelOp::Announce { index, address, .. } | KernelOp::AnnounceTo { index, address, .. }) = op else {
+        return false;
+    };
     ops.iter().zip(errors).any(|(earlier, errno)| match earlier {
         KernelOp::AddAddress(a) => *errno != 0 && a.index == *index && a.addr.address == *address,
         _ => false,
     })
+}
+
+/// Decodes a notification.
+fn take(
+    names: &mut HashMap<IfIndex, String>,
+    out: &mut Vec<KernelEvent>,
+    kind: u16,
+    flags: u16,
+    payload: &[u8],
+) -> Result<(), DecodeError> {
+    if let Some(mut event) = decode::event(kind, flags, payload)? {
+        note(names, &mut event);
+        out.push(event);
+    }
+    Ok(())
 }
 
 /// Keeps the names up to date and drops labels that are none.

@@ -9,6 +9,7 @@ pub mod error;
 pub mod kernel;
 pub mod netlink;
 pub mod packet;
+pub mod prepared;
 pub mod probes;
 pub mod sys;
 pub mod sysctl;

@@ -9,4 +9,4 @@ pub mod socket;
 
 pub use netlink_packet_core as packet_core;
 pub use netlink_packet_route as packet_route;
-pub use socket::{Drained, Socket};
+pub use socket::{Drained, Piece, Socket};

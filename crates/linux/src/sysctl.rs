@@ -15,7 +15,7 @@ pub fn read(interface: &str, key: Sysctl) -> Option<i32> {
 
 /// Writes a key of an interface.
 pub fn write(interface: &str, key: Sysctl, value: i32) -> Result<(), Errno> {
-    if key == Sysctl::DisableIpv6 {
+    if key.is_fixed() {
         return Err(Errno::EPERM);
     }
     write_file(&path(interface, key).ok_or(Errno::EINVAL)?, value)

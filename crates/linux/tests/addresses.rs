@@ -113,11 +113,13 @@ fn sysctls_are_read_and_written() {
         let mut net = Net::new();
         let set =
             |interface: &str, key, value| KernelOp::SetSysctl { interface: interface.into(), key, value };
-        for key in Sysctl::ALL.into_iter().filter(|k| *k != Sysctl::DisableIpv6) {
+        for key in Sysctl::ALL.into_iter().filter(|k| !k.is_fixed()) {
             net.apply(set("e0", key, 1));
             assert!(net.dump().sysctls.contains(&("e0".into(), key, 1)), "{key:?}");
-            net.apply(set("e0", key, 0));
-            assert!(net.dump().sysctls.contains(&("e0".into(), key, 0)), "{key:?}");
+            // A metric of 0 is refused.
+            let other = if key == Sysctl::RaDefrtrMetric { 1024 } else { 0 };
+            net.apply(set("e0", key, other));
+            assert!(net.dump().sysctls.contains(&("e0".into(), key, other)), "{key:?}");
         }
         let dump = net.dump();
         assert!(dump.sysctls.contains(&("e1".into(), Sysctl::DisableIpv6, 0)));

@@ -6,11 +6,13 @@
 mod lagg;
 mod packet;
 mod request;
+mod rule;
 mod sysctl;
 
 pub use lagg::{LaggBackend, LaggOp, Steering};
 pub use packet::{Heard, Listen, Packet, Transmit};
 pub use request::{KernelOp, Placing};
+pub use rule::{Rule, TABLES};
 pub use sysctl::Sysctl;
 
 use crate::IfIndex;
@@ -254,6 +256,9 @@ pub struct Inventory {
     pub addresses: Vec<Address>,
     /// Unicast routes of all tables except local.
     pub routes: Vec<Route>,
+    /// Policy rules that carry mpathd's mark.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
     /// Neighbours.
     pub neighbours: Vec<Neighbour>,
     /// Interface sysctls that mpathd may change, as they are now: (interface, key, value).
@@ -281,6 +286,10 @@ pub enum KernelEvent {
     RouteReplaced(Route),
     /// A route is gone.
     RouteGone(Route),
+    /// A policy rule with mpathd's mark appeared.
+    Rule(Rule),
+    /// A policy rule with mpathd's mark is gone.
+    RuleGone(Rule),
     /// A neighbour appeared or changed.
     Neighbour(Neighbour),
     /// A neighbour is gone.

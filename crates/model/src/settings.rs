@@ -38,6 +38,8 @@ pub struct Daemon {
     pub link_poll: LinkPoll,
     /// Times after a move at which the addresses are announced.
     pub announce: Vec<Duration>,
+    /// Between two repeated announcements, at least. The first ones of a move are not paced.
+    pub announce_pace: Duration,
 }
 
 impl Default for Daemon {
@@ -49,6 +51,7 @@ impl Default for Daemon {
             on_event: None,
             link_poll: LinkPoll::Auto,
             announce: ms(&[0, 20, 100, 500, 1000, 2000, 5000, 30_000]),
+            announce_pace: Duration::from_millis(1),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod again;
 mod carrier;
 mod effects;
+mod fast;
 mod inquire;
 mod release;
 mod service;
@@ -58,6 +59,7 @@ pub(crate) struct Daemon {
     names: HashMap<IfIndex, String>,
     queue: VecDeque<Input>,
     actions: Vec<Action>,
+    plans: fast::Plans,
     callers: HashMap<RequestId, ConnId>,
     next_request: RequestId,
 }
@@ -98,6 +100,7 @@ impl Daemon {
             names: HashMap::new(),
             queue: VecDeque::new(),
             actions: Vec::new(),
+            plans: fast::Plans::default(),
             callers: HashMap::new(),
             next_request: 1,
         }
@@ -158,6 +161,9 @@ impl Daemon {
         while let Some(input) = self.queue.pop_front() {
             let mut actions = std::mem::take(&mut self.actions);
             self.engine.handle(clock::now(), input, &mut actions);
+            if self.kernel.has_committed() {
+                fast::kernel_first(&mut actions);
+            }
             for action in actions.drain(..) {
                 self.carry_out(action);
             }
@@ -207,6 +213,7 @@ impl Daemon {
     }
 
     fn kernel_events(&mut self) {
+        self.commit_at_event();
         let mut events = Vec::new();
         let overflowed = match self.kernel.read_events(&mut events) {
             Ok(overflowed) => overflowed,
@@ -245,14 +252,23 @@ impl Daemon {
 
     fn poll_carrier(&mut self, now: Time) {
         let started = clock::now();
+        let mut changed = Vec::new();
         for index in self.listen.carrier.clone() {
             if let Ok(Some(link)) = self.kernel.link(index)
                 && self.carrier.changed(index, link.running)
             {
-                self.feed(Input::Running { index, running: link.running });
+                changed.push((index, link.running));
             }
         }
-        self.carrier.polled(now, clock::now() - started);
+        let cost = clock::now() - started;
+        if let [(index, false)] = changed[..] {
+            self.commit(index);
+        }
+        for (index, running) in changed {
+            self.feed(Input::Running { index, running });
+        }
+        self.settle_commit();
+        self.carrier.polled(now, cost);
     }
 
     fn packets(&mut self, fd: i32) {

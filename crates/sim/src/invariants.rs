@@ -153,6 +153,7 @@ impl World {
         for a in actions {
             match a {
                 Action::Send(_) => self.second.1 += 1,
+                Action::Prepare { .. } => {}
                 Action::Kernel { ops, .. } => self.second.2 += u32::try_from(ops.len()).unwrap_or(u32::MAX),
                 _ => self.second.2 += 1,
             }

@@ -8,7 +8,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-use mpath_model::kernel::{Inventory, KernelEvent, KernelOp, Neighbour, Sysctl, nud};
+use mpath_model::kernel::{Inventory, KernelEvent, KernelOp, Neighbour, Rule, Sysctl, nud};
 use mpath_model::{Address, IfIndex, Link, Mac, Route};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -40,6 +40,7 @@ pub struct Kernel {
     carrier: BTreeMap<IfIndex, bool>,
     addresses: Vec<Address>,
     routes: Vec<Route>,
+    rules: Vec<Rule>,
     neighbours: Vec<Neighbour>,
     sysctls: BTreeMap<(String, Sysctl), i32>,
     events: Vec<KernelEvent>,
@@ -221,6 +222,7 @@ impl Kernel {
             links: self.links.values().cloned().collect(),
             addresses: self.addresses.clone(),
             routes: self.routes.clone(),
+            rules: self.rules.clone(),
             neighbours: self.neighbours.clone(),
             sysctls: self
                 .sysctls
@@ -240,6 +242,9 @@ impl Kernel {
             KernelOp::DelAddress { index, addr } => self.del_address(*index, addr),
             KernelOp::AddRoute(r, placing) => self.add_route(r, *placing),
             KernelOp::DelRoute(r) => self.del_route(r),
+            KernelOp::AddRule(r) => self.add_rule(r),
+            KernelOp::DelRule(r) => self.del_rule(r),
+            KernelOp::SolicitRouters(_) => 0,
             KernelOp::FlushNeighbours(index) => {
                 if !self.links.contains_key(index) {
                     return errno::ENODEV;
@@ -248,8 +253,9 @@ impl Kernel {
                 0
             }
             KernelOp::DelNeighbour { index, address } => self.del_neighbour(*index, *address),
-            KernelOp::Announce { index, .. } | KernelOp::Solicit { index, .. } => match self.links.get(index)
-            {
+            KernelOp::Announce { index, .. }
+            | KernelOp::AnnounceTo { index, .. }
+            | KernelOp::Solicit { index, .. } => match self.links.get(index) {
                 None => errno::ENODEV,
                 Some(link) if !link.up => errno::ENETDOWN,
                 Some(_) => 0,
@@ -269,7 +275,7 @@ impl Kernel {
                 0
             }
             KernelOp::SetSysctl { interface, key, value } => {
-                if *key == Sysctl::DisableIpv6 {
+                if key.is_fixed() {
                     return errno::EPERM;
                 }
                 match self.sysctls.get_mut(&(interface.clone(), *key)) {

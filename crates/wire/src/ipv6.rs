@@ -16,6 +16,9 @@ pub const NEXT_HEADER_ICMP6: u8 = 58;
 /// All nodes of the link (RFC 4291, section 2.7.1).
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
+/// All routers of the link (RFC 4291, section 2.7.1).
+pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+
 /// What matters of an IPv6 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {

@@ -9,6 +9,9 @@ use crate::{ethernet, ipv6};
 use mpath_model::Mac;
 use std::net::Ipv6Addr;
 
+/// Type of a Router Solicitation.
+pub const ROUTER_SOLICITATION: u8 = 133;
+
 /// Type of a Neighbour Solicitation.
 pub const NEIGHBOUR_SOLICITATION: u8 = 135;
 
@@ -220,6 +223,14 @@ pub fn solicitation_frame(mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u
 pub fn unicast_solicitation_frame(mac: Mac, target_mac: Mac, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     let message = Solicitation { target, source_mac: Some(mac) };
     envelope(mac, target_mac, source, target).frame(message.emit())
+}
+
+/// "Which routers are here?" to all routers, without a source address and so without a link-layer option (RFC 4861,
+/// section 4.1).
+pub fn router_solicitation_frame(mac: Mac) -> Vec<u8> {
+    let to = ipv6::ALL_ROUTERS;
+    let message = vec![ROUTER_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+    envelope(mac, ethernet::multicast6(to), Ipv6Addr::UNSPECIFIED, to).frame(message)
 }
 
 fn envelope(source_mac: Mac, destination_mac: Mac, source: Ipv6Addr, destination: Ipv6Addr) -> Envelope {

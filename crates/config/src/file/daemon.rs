@@ -7,13 +7,17 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(super) const KEYS: &[&str] = &["control_group", "read_group", "on_event", "link_poll", "announce"];
+pub(super) const KEYS: &[&str] =
+    &["control_group", "read_group", "on_event", "link_poll", "announce", "announce_pace"];
 
 /// Periods of carrier polling that make sense: below, the poll eats the core; above, it sees nothing in time.
 const POLL: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 
 /// Times after a move at which announcing still helps.
 const ANNOUNCE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
+
+/// Between two repeated announcements: a thousand a second by default, a switch's own limits are of that order.
+const PACE: RangeInclusive<Duration> = Duration::from_micros(100)..=Duration::from_secs(1);
 
 const LINK_POLL: &str = "link_poll";
 
@@ -27,6 +31,7 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Daemon {
         read_group: unix_group(cx, table, "read_group"),
         on_event: program(cx, table),
         link_poll: link_poll(cx, table).unwrap_or(default.link_poll),
+        announce_pace: pace(cx, table).unwrap_or(default.announce_pace),
         announce: if table.has("announce") { announce(cx, table) } else { default.announce },
     }
 }
@@ -67,6 +72,10 @@ fn link_poll(cx: &mut Cx<'_>, table: &Table<'_>) -> Option<LinkPoll> {
         }
         _ => table.duration(cx, LINK_POLL, &POLL).map(|at| LinkPoll::Every(at.value)),
     }
+}
+
+fn pace(cx: &mut Cx<'_>, table: &Table<'_>) -> Option<Duration> {
+    table.duration(cx, "announce_pace", &PACE).map(|at| at.value)
 }
 
 fn announce(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<Duration> {

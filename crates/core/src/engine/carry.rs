@@ -6,6 +6,7 @@ use crate::diag;
 use crate::group::NicId;
 use crate::input::BatchId;
 use crate::plan::{self, Plan};
+use mpath_model::Mac;
 use mpath_model::addr::{Family, is_link_local6};
 use mpath_model::kernel::{KernelOp, Placing, Sysctl};
 use mpath_model::{IfIndex, Time};
@@ -38,6 +39,9 @@ const MEMBER_SYSCTLS: [(Sysctl, i32); 7] = [
     (Sysctl::KeepAddrOnDown, 1),
 ];
 
+/// Copies of announcements to single neighbours in one round, at most.
+const MAX_COPIES: usize = 1000;
+
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
 const EEXIST: i32 = 17;
@@ -55,6 +59,7 @@ impl Engine {
             return;
         }
         let mut ops = self.sysctl_ops();
+        let (rules, routers) = (self.rule_ops(now), self.router_ops(now));
         let mut clean = Vec::new();
         let mut placed = Vec::new();
         for g in 0..self.groups.len() {
@@ -68,17 +73,61 @@ impl Engine {
             ops.extend(self.solicitations(g, &plan.placed));
             clean.extend(plan.clean);
         }
-        ops.extend(placed.iter().map(|(index, address)| KernelOp::Announce {
-            index: *index,
-            address: *address,
-            router: false,
-        }));
+        ops.extend(rules);
+        let (mut first, copies) = self.announcements(&placed);
+        let all: Vec<KernelOp> = first.iter().cloned().chain(copies).collect();
+        if self.settings.daemon.announce.first().is_none_or(|t| !t.is_zero()) {
+            first.clear();
+        }
+        ops.extend(first.iter().cloned());
         ops.extend(std::mem::take(&mut self.flush).into_iter().map(KernelOp::FlushNeighbours));
         ops.extend(clean);
-        self.announcer.schedule(now, &self.settings.daemon.announce, &placed);
+        ops.extend(routers);
+        self.announcer.set_pace(self.settings.daemon.announce_pace);
+        self.announcer.schedule(now, &self.settings.daemon.announce, &all, &first);
         if !ops.is_empty() {
             self.submit(now, ops, out);
         }
+    }
+
+    /// How the neighbours are told of addresses that were put on an interface: a broadcast each, and copies for the
+    /// neighbours in the table, gateways among them, as far as they are known.
+    fn announcements(&self, placed: &[(IfIndex, IpAddr)]) -> (Vec<KernelOp>, Vec<KernelOp>) {
+        let mut first = Vec::new();
+        let mut copies = Vec::new();
+        for (index, address) in placed {
+            let (index, address) = (*index, *address);
+            let name = self.inventory.links.get(&index).map(|l| l.name.clone()).unwrap_or_default();
+            let router = self.inventory.sysctls.get(&(name, Sysctl::Forwarding6)).is_some_and(|v| *v != 0);
+            first.push(KernelOp::Announce { index, address, router });
+            if copies.len() >= MAX_COPIES {
+                continue;
+            }
+            let Some((g, _)) = self.nic_at(index) else { continue };
+            let told =
+                self.acquaintances(g, Family::of(&address)).into_iter().take(MAX_COPIES - copies.len());
+            copies.extend(told.map(|(neighbour, mac)| KernelOp::AnnounceTo {
+                index,
+                address,
+                router,
+                neighbour,
+                mac,
+            }));
+        }
+        (first, copies)
+    }
+
+    /// Neighbours of a group with their link-layer addresses, gateways first.
+    fn acquaintances(&self, g: GroupId, family: Family) -> Vec<(IpAddr, Mac)> {
+        let group = &self.groups[g];
+        let known = self.inventory.neighbours.values().filter(|n| Family::of(&n.address) == family);
+        let known = known.filter(|n| group.nic_at(n.index).is_some() && !n.address.is_multicast());
+        let mut found: Vec<(IpAddr, Mac)> = known.filter_map(|n| Some((n.address, n.mac?))).collect();
+        let gateways: BTreeSet<IpAddr> =
+            group.routes.iter().flat_map(|r| &r.route.hops).filter_map(|h| h.gateway).collect();
+        found.sort_by_key(|(a, m)| (!gateways.contains(a), *a, *m));
+        found.dedup();
+        found
     }
 
     /// More than [`MAX_BATCHES`] in a second mean that something undoes what is done, as fast as it is done: the rest of the
@@ -118,10 +167,11 @@ impl Engine {
     /// for the deletion of whatever is not known to be resolved; that there is none is no error.
     fn stuck_gateways(&self, plan: &Plan) -> Vec<KernelOp> {
         let hops = plan.make.iter().filter_map(|op| match op {
-            KernelOp::AddRoute(r, _) => r.hops.first(),
+            KernelOp::AddRoute(r, _) => Some(&r.hops),
             _ => None,
         });
-        hops.filter_map(|h| h.gateway.map(|address| (h.index, address)))
+        hops.flatten()
+            .filter_map(|h| h.gateway.map(|address| (h.index, address)))
             .filter(|(index, address)| self.inventory.neighbour_mac(*index, address).is_none())
             .map(|(index, address)| KernelOp::DelNeighbour { index, address })
             .collect()
@@ -133,21 +183,60 @@ impl Engine {
         let group = &self.groups[g];
         let mut asked = BTreeSet::new();
         let mut ops = Vec::new();
-        for r in &group.routes {
-            let Some(target) = r.route.hops[0].gateway else {
-                continue;
+        if placed.is_empty() {
+            return ops;
+        }
+        for target in group.routes.iter().flat_map(|r| &r.route.hops).filter_map(|h| h.gateway) {
+            // An address of the gateway's network asks; else, with addresses of their own alone, any of the family.
+            let near = |a: &IpAddr| {
+                group.addresses.iter().any(|d| d.addr.address == *a && d.addr.contains(&target))
+                    || (is_link_local6(&target) && a.is_ipv6())
             };
-            let near = |a: &&crate::group::HomedAddress| {
-                a.addr.contains(&target) || (is_link_local6(&target) && a.addr.family() == Family::Inet6)
-            };
-            for a in group.addresses.iter().filter(near) {
-                let on = placed.iter().find(|(_, p)| *p == a.addr.address);
-                if let Some((index, source)) = on.filter(|(i, _)| asked.insert((*i, target))) {
+            let mut asking: Vec<_> =
+                placed.iter().filter(|(_, a)| Family::of(a) == Family::of(&target)).collect();
+            asking.sort_by_key(|(_, a)| !near(a));
+            for (index, source) in asking {
+                if asked.insert((*index, target)) {
                     ops.push(KernelOp::Solicit { index: *index, source: *source, target });
                 }
             }
         }
         ops
+    }
+
+    /// Policy rules: what is missing comes, then what is wrong goes, both after the routes they lead to.
+    fn rule_ops(&self, now: Time) -> Vec<KernelOp> {
+        let wanted = plan::rules(self.groups.iter(), &self.inventory);
+        let there = &self.inventory.rules;
+        let add = wanted.difference(there).map(|r| KernelOp::AddRule(*r));
+        let del = there.difference(&wanted).map(|r| KernelOp::DelRule(*r));
+        add.chain(del).filter(|op| !self.holds(now, op)).collect()
+    }
+
+    /// What concerns advertised default routes: their metric, and asking for them again.
+    fn router_ops(&mut self, now: Time) -> Vec<KernelOp> {
+        let mut ops = Vec::new();
+        for group in &self.groups {
+            for n in 0..group.nics.len() {
+                let at = (group.nics[n].name().to_string(), Sysctl::RaDefrtrMetric);
+                let original = self.originals.get(&at).copied();
+                let current = self.inventory.sysctls.get(&at).copied();
+                let wanted = plan::advertised::metric(group, &self.inventory, n, original);
+                if let (Some(value), Some(current)) = (wanted, current)
+                    && value != current
+                {
+                    self.originals.entry(at.clone()).or_insert(current);
+                    ops.push(KernelOp::SetSysctl { interface: at.0, key: at.1, value });
+                }
+            }
+            ops.extend(plan::advertised::solicitations(group, &self.inventory));
+        }
+        ops.retain(|op| !self.holds(now, op));
+        ops
+    }
+
+    fn holds(&self, now: Time, op: &KernelOp) -> bool {
+        self.held.iter().any(|h| h.until > now && h.op == *op)
     }
 
     /// Sysctls of members that differ from what they must be, and of former members that differ from what they were.
@@ -187,7 +276,12 @@ impl Engine {
         let batch = self.next_batch;
         self.next_batch += 1;
         // Announcements and neighbours change nothing in the picture: nothing has to wait for them.
-        if !ops.iter().all(|op| matches!(op, KernelOp::Announce { .. } | KernelOp::DelNeighbour { .. })) {
+        if !ops.iter().all(|op| {
+            matches!(
+                op,
+                KernelOp::Announce { .. } | KernelOp::AnnounceTo { .. } | KernelOp::DelNeighbour { .. }
+            )
+        }) {
             self.batches.insert(batch, (ops.clone(), now));
             self.heat.1 += 1;
         }
@@ -217,7 +311,8 @@ impl Engine {
         match &op {
             KernelOp::SetSysctl { interface, key, value } => {
                 let at = (interface.clone(), *key);
-                if self.originals.get(&at) == Some(value) && !self.is_member(interface) {
+                let lasting = *key != Sysctl::RaDefrtrMetric && self.is_member(interface);
+                if self.originals.get(&at) == Some(value) && !lasting {
                     self.originals.remove(&at);
                 }
                 self.inventory.sysctls.insert(at, *value);
@@ -240,9 +335,15 @@ impl Engine {
                 }
             }
             KernelOp::Announce { .. }
+            | KernelOp::AnnounceTo { .. }
             | KernelOp::Solicit { .. }
             | KernelOp::FlushNeighbours(_)
             | KernelOp::DelNeighbour { .. } => return,
+            KernelOp::SolicitRouters(_) => {
+                self.held.push(Held { op, times: 0, until: now + SCAN_INTERVAL, due: false });
+                return;
+            }
+            KernelOp::AddRule(_) | KernelOp::DelRule(_) => {}
             KernelOp::AddRoute(..)
             | KernelOp::DelRoute(_)
             | KernelOp::Lagg(_)
@@ -254,8 +355,16 @@ impl Engine {
     }
 
     fn refused(&mut self, now: Time, op: KernelOp, errno: i32, out: &mut Vec<Action>) {
-        use KernelOp::{Announce, DelNeighbour, FlushNeighbours, Solicit};
-        if matches!(op, Announce { .. } | Solicit { .. } | FlushNeighbours(_) | DelNeighbour { .. }) {
+        use KernelOp::{Announce, AnnounceTo, DelNeighbour, FlushNeighbours, Solicit, SolicitRouters};
+        if matches!(
+            op,
+            Announce { .. }
+                | AnnounceTo { .. }
+                | Solicit { .. }
+                | FlushNeighbours(_)
+                | DelNeighbour { .. }
+                | SolicitRouters(_)
+        ) {
             return; // repeated anyway, or of no consequence
         }
         let times = self.held.iter().find(|h| h.op == op).map_or(0, |h| h.times) + 1;
@@ -318,6 +427,7 @@ fn undoes(a: &KernelOp, b: &KernelOp) -> bool {
         }
         (KernelOp::AddRoute(x, _), KernelOp::DelRoute(y))
         | (KernelOp::DelRoute(y), KernelOp::AddRoute(x, _)) => x.dst == y.dst && x.table == y.table,
+        (KernelOp::AddRule(x), KernelOp::DelRule(y)) | (KernelOp::DelRule(x), KernelOp::AddRule(y)) => x == y,
         // The last address of a NIC takes its routes along.
         (KernelOp::AddRoute(x, _), KernelOp::DelAddress { index, .. }) => x.uses(*index),
         _ => false,
@@ -343,8 +453,11 @@ pub(super) fn deletes_route(batches: &Batches, dst: &mpath_model::IfAddr) -> boo
 /// Errors that mean the kernel already shows what was asked for, or that the interface is just going away.
 fn benign(op: &KernelOp, errno: i32) -> bool {
     match op {
-        KernelOp::AddAddress(_) | KernelOp::AddRoute(..) => errno == EEXIST || errno == ENODEV,
+        KernelOp::AddAddress(_) | KernelOp::AddRoute(..) | KernelOp::AddRule(_) => {
+            errno == EEXIST || errno == ENODEV
+        }
         KernelOp::DelAddress { .. } => errno == EADDRNOTAVAIL || errno == ENODEV,
+        KernelOp::DelRule(_) => errno == ENOENT,
         KernelOp::DelRoute(_) => errno == ESRCH || errno == ENOENT || errno == ENODEV,
         KernelOp::SetSysctl { .. } => errno == ENOENT,
         _ => true,

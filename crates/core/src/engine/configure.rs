@@ -9,6 +9,11 @@ impl Engine {
     pub(super) fn configure(&mut self, settings: Settings) {
         let old = std::mem::take(&mut self.groups);
         let mut groups: Vec<Group> = settings.groups.iter().map(|s| build(s, &old)).collect();
+        let mut before = 0;
+        for group in &mut groups {
+            group.before = before;
+            before += group.nics.len();
+        }
         let leaving: Vec<Group> = old.iter().filter_map(|o| leftover(o, &groups)).collect();
         groups.extend(leaving);
         self.groups = groups;

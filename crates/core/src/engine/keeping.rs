@@ -85,10 +85,20 @@ impl Engine {
                 continue;
             };
             let new: Vec<Route> =
-                self.inventory.routes().filter(|r| plan::follows(r, index)).cloned().collect();
+                self.inventory.routes_through(index).filter(|r| plan::follows(r, index)).cloned().collect();
             for route in new {
-                if !group.routes.iter().any(|h| h.home == n && plan::at_home(&route, h, index)) {
-                    group.routes.push(HomedRoute { route, home: n, host: n, missing: None, seen: true });
+                let known = |h: &HomedRoute| {
+                    (h.home == n && plan::at_home(group, &route, h)) || plan::is_rest_of(group, &route, h)
+                };
+                if !group.routes.iter().any(known) {
+                    group.routes.push(HomedRoute {
+                        route,
+                        index,
+                        home: n,
+                        host: n,
+                        missing: None,
+                        seen: true,
+                    });
                 }
             }
         }
@@ -129,23 +139,26 @@ impl Engine {
 
     fn watch_routes(&mut self, now: Time, g: GroupId, out: &mut Vec<Action>) {
         let mut forgotten = Vec::new();
-        let group = &mut self.groups[g];
-        for (i, r) in group.routes.iter_mut().enumerate() {
-            let nic = &group.nics[r.home];
-            let link = up_link(&nic.index, &self.inventory).filter(|_| r.host == r.home && !nic.failed);
-            let Some(index) = link else {
-                (r.seen, r.missing) = (false, None);
-                continue;
+        for i in 0..self.groups[g].routes.len() {
+            let group = &self.groups[g];
+            let r = &group.routes[i];
+            let here = |h: &HomedRoute| {
+                let nic = &group.nics[h.home];
+                h.host == h.home && !nic.failed && up_link(&nic.index, &self.inventory).is_some()
             };
-            if self.inventory.routes().any(|x| plan::at_home(x, r, index)) {
-                (r.seen, r.missing) = (!carry::deletes_route(&self.batches, &r.route.dst), None);
-                continue;
+            let (mut seen, mut missing) = (false, None);
+            if plan::records(group, r).all(here) {
+                (seen, missing) = (r.seen, r.missing);
+                if self.inventory.routes_to(&r.route.dst).any(|x| plan::at_home(group, x, r)) {
+                    (seen, missing) = (!carry::deletes_route(&self.batches, &r.route.dst), None);
+                } else if seen && missing.is_none() {
+                    missing = Some(now);
+                } else if missing.is_some_and(|since| now - since >= WISH_GRACE) {
+                    forgotten.push(i);
+                }
             }
-            match r.missing {
-                Some(since) if now - since >= WISH_GRACE => forgotten.push(i),
-                None if r.seen => r.missing = Some(now),
-                _ => {}
-            }
+            let r = &mut self.groups[g].routes[i];
+            (r.seen, r.missing) = (seen, missing);
         }
         for i in forgotten.into_iter().rev() {
             let r = self.groups[g].routes.remove(i);

@@ -9,7 +9,7 @@ use crate::action::Action;
 use crate::group::{Group, HomedAddress, HomedRoute, NicId};
 use crate::inventory::Inventory;
 use crate::persist::{self, NicMemory, Persistent};
-use mpath_model::kernel::Route;
+use mpath_model::kernel::{Route, TABLES};
 use mpath_model::{PROTO_MPATHD, Time};
 
 impl Engine {
@@ -37,8 +37,8 @@ impl Engine {
             for r in &memory.routes {
                 let Some(home) = group.nic_named(&r.home) else { continue };
                 let host = group.nic_named(&r.host).unwrap_or(home);
-                let route = r.route.clone();
-                group.routes.push(HomedRoute { route, home, host, missing: None, seen: false });
+                let (route, index) = (r.route.clone(), r.index);
+                group.routes.push(HomedRoute { route, index, home, host, missing: None, seen: false });
             }
             if memory.nics.is_empty() {
                 claim_routes(group, &self.inventory);
@@ -84,7 +84,7 @@ impl Engine {
             }));
             p.routes.extend(group.routes.iter().map(|r| persist::HomedRoute {
                 route: r.route.clone(),
-                index: r.route.hops[0].index,
+                index: r.index,
                 home: name(r.home),
                 host: name(r.host),
             }));
@@ -126,9 +126,12 @@ fn claim_routes(group: &mut Group, inventory: &Inventory) {
                 && r.hops.len() == 1
                 && r.uses(link.index)
                 && r.hops[0].gateway.is_some()
+                && r.expires.is_none()
+                && !TABLES.contains(&r.table)
         };
         for route in inventory.routes().filter(marked).cloned() {
-            group.routes.push(HomedRoute { route, home: n, host: n, missing: None, seen: false });
+            let index = link.index;
+            group.routes.push(HomedRoute { route, index, home: n, host: n, missing: None, seen: false });
         }
     }
 }

@@ -5,12 +5,12 @@
 //! of its own from 7700 up, so that lookups bound to the NIC work; the NIC that hosts the first data address
 //! of P gets `P dev NIC src ADDRESS` at the best metric.
 
-use super::{Hold, Plan, configured, link, needs_prefix_route};
+use super::{Hold, Plan, configured, link, needs_prefix_route, tables};
 use crate::group::{Group, HomedRoute, NicId};
 use crate::inventory::Inventory;
 use crate::nic::Nic;
 use mpath_model::addr::{Family, is_link_local6};
-use mpath_model::kernel::{KernelOp, Placing, Route};
+use mpath_model::kernel::{Hop, KernelOp, Placing, Route};
 use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
 use std::net::IpAddr;
 
@@ -25,36 +25,61 @@ const BEST_METRIC6: u32 = 128;
 /// never touched (contract: 186 to 192, and babel 42, openr 99, zebra 11, bird 12).
 const ROUTING_DAEMONS: [u8; 11] = [186, 187, 188, 189, 190, 191, 192, 11, 12, 42, 99];
 
-/// Whether a route found on a member follows that member: an ordinary unicast route through it alone, put
-/// there by an administrator or a network manager.
+/// Whether a route found on a member follows that member: an ordinary unicast route through it, put there by an
+/// administrator or a network manager.
 pub fn follows(r: &Route, index: IfIndex) -> bool {
     let ordinary = r.kind == 1 && r.nexthop_id.is_none() && r.expires.is_none() && r.table != 255;
-    let single = r.hops.len() == 1 && r.hops[0].index == index;
     // 1 redirect, 2 kernel, 9 router advertisement.
     let stays = [1, 2, 9, PROTO_MPATHD].contains(&r.protocol) || ROUTING_DAEMONS.contains(&r.protocol);
     let local = is_link_local6(&r.dst.address) || r.dst.address.is_multicast();
-    ordinary && single && !stays && !local
+    ordinary && r.uses(index) && !stays && !local
 }
 
-/// A route that is on loan to another NIC.
-fn moved(group: &Group, inv: &Inventory, r: &HomedRoute, index: IfIndex) -> Route {
-    let mut route = r.route.clone();
+/// All records of the route that this record is about: one for each member that it leads through.
+pub fn records<'a>(group: &'a Group, h: &'a HomedRoute) -> impl Iterator<Item = &'a HomedRoute> {
+    let single = h.route.hops.len() == 1;
+    let others = group.routes.iter().filter(move |o| !single && !std::ptr::eq(*o, h) && o.route == h.route);
+    std::iter::once(h).chain(others)
+}
+
+/// Some way out of the route leads elsewhere for the time being.
+fn away(group: &Group, h: &HomedRoute) -> bool {
+    records(group, h).any(|o| o.host != o.home)
+}
+
+/// A route that is on loan to another NIC; none if no way out is left.
+fn moved(group: &Group, inv: &Inventory, h: &HomedRoute) -> Option<Route> {
+    let mut route = h.route.clone();
     route.protocol = PROTO_MPATHD;
-    let hop = &mut route.hops[0];
-    hop.index = index;
-    if let Some(gateway) = hop.gateway {
-        hop.onlink |= !reachable(group, inv, r.host, index, &gateway);
+    let mut hops: Vec<Hop> = Vec::new();
+    for hop in &h.route.hops {
+        let mut hop = hop.clone();
+        if let Some(o) = records(group, h).find(|o| o.index == hop.index) {
+            let Some(l) = link(group, inv, o.host).filter(|l| l.up) else { continue };
+            hop.index = l.index;
+            if let Some(gateway) = hop.gateway.filter(|_| o.host != o.home) {
+                hop.onlink |= !reachable(group, inv, o.host, l.index, &gateway);
+            }
+        }
+        match hops.iter_mut().find(|x| (x.index, x.gateway) == (hop.index, hop.gateway)) {
+            Some(twin) => twin.weight = twin.weight.saturating_add(hop.weight).min(256),
+            None => hops.push(hop),
+        }
     }
+    if route.family() == Family::Inet6 {
+        hops.sort_unstable(); // as the inventory has them
+    }
+    route.hops = hops;
     if route.family() == Family::Inet {
         let data = |a: &IpAddr| group.addresses.iter().any(|d| d.addr.address == *a);
-        route.prefsrc = route.prefsrc.filter(data).or_else(|| source(group, r.host, &route));
+        route.prefsrc = route.prefsrc.filter(data).or_else(|| source(group, h.host, &route));
     }
-    route
+    (!route.hops.is_empty()).then_some(route)
 }
 
 /// The data address that unbound traffic over a moved route shall carry: one in the gateway's network.
 fn source(group: &Group, host: NicId, route: &Route) -> Option<IpAddr> {
-    let gateway = route.hops[0].gateway;
+    let gateway = route.hops.first().and_then(|h| h.gateway);
     let fits = |a: &IfAddr| gateway.is_some_and(|g| a.contains(&g));
     let family = |a: &&IfAddr| a.family() == Family::Inet;
     let hosted: Vec<&IfAddr> = group.hosted(host).map(|a| &a.addr).filter(family).collect();
@@ -66,27 +91,30 @@ fn reachable(group: &Group, inv: &Inventory, host: NicId, index: IfIndex, gatewa
         || group.hosted(host).any(|a| a.addr.contains(gateway))
         || configured(&group.nics[host]).iter().any(|a| a.contains(gateway))
         || inv.on(index).any(|a| a.addr.contains(gateway))
-        || inv.routes().any(|r| r.uses(index) && r.hops[0].gateway.is_none() && r.dst.contains(gateway))
+        || inv.routes_through(index).any(|r| r.hops[0].gateway.is_none() && r.dst.contains(gateway))
 }
 
 /// Adds what is missing, takes away what is superfluous.
 pub(super) fn plan(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
     let mut wanted = prefix_routes(group, inv, plan);
     let mut missing_at_home = Vec::new();
-    for r in group.routes.iter().filter(|r| r.missing.is_none()) {
-        let Some(l) = link(group, inv, r.host).filter(|l| l.up) else {
+    for (i, r) in group.routes.iter().enumerate() {
+        let repeated = r.route.hops.len() > 1 && group.routes[..i].iter().any(|o| o.route == r.route);
+        if repeated || records(group, r).all(|o| o.missing.is_some()) {
             continue;
-        };
-        if r.host != r.home {
-            wanted.push(moved(group, inv, r, l.index));
-        } else {
-            let route = home_route(r, l.index);
-            if (group.retiring || group.nics[r.home].usable()) && !inv.routes().any(|x| same(x, &route)) {
+        }
+        if away(group, r) {
+            wanted.extend(moved(group, inv, r));
+        } else if link(group, inv, r.host).is_some_and(|l| l.up) {
+            let route = home_route(group, r);
+            if (group.retiring || group.nics[r.home].usable()) && !there(inv, &route) {
                 missing_at_home.push(route);
             }
         }
     }
-    let missing: Vec<Route> = wanted.iter().filter(|w| !inv.routes().any(|r| same(r, w))).cloned().collect();
+    wanted.extend(tables::routes(group, inv));
+    wanted.extend(super::advertised::demoted(group, inv));
+    let missing: Vec<Route> = wanted.iter().filter(|w| !there(inv, w)).cloned().collect();
     // Networks before gateways: a gateway must be reachable when its route comes.
     let mut adds: Vec<&Route> = missing.iter().chain(&missing_at_home).collect();
     adds.sort_by_key(|r| r.hops[0].gateway.is_some());
@@ -95,6 +123,10 @@ pub(super) fn plan(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
         plan.make(op, hold);
     }
     surplus(group, inv, &wanted, &adds, plan, hold);
+}
+
+fn there(inv: &Inventory, route: &Route) -> bool {
+    inv.routes_to(&route.dst).any(|r| same(r, route))
 }
 
 /// Our own routes that are not wanted any more, and found routes whose copy is in force, go as soon as nothing is
@@ -118,40 +150,55 @@ fn surplus(
     let member = |r: &Route| r.hops.iter().any(|h| answers(h.index));
     let awaited = |r: &Route| adds.iter().any(|a| a.dst == r.dst && a.table == r.table);
     for r in inv.routes().filter(|r| member(r) && !awaited(r)) {
-        let kept =
-            |h: &HomedRoute| h.host == h.home && group.nics[h.home].index.is_some_and(|i| at_home(r, h, i));
+        let kept = |h: &HomedRoute| !away(group, h) && at_home(group, r, h);
         let ours = r.protocol == PROTO_MPATHD
             && !wanted.iter().any(|w| same(w, r))
             && !group.routes.iter().any(kept);
-        let lent = group.routes.iter().any(|h| {
-            let home = group.nics[h.home].index;
-            h.host != h.home && link(group, inv, h.host).is_some() && home.is_some_and(|i| at_home(r, h, i))
-        });
+        let lent = group
+            .routes
+            .iter()
+            .any(|h| away(group, h) && link(group, inv, h.host).is_some() && at_home(group, r, h));
+        let demoted = wanted.iter().any(|w| super::advertised::is_original_of(r, w));
         let op = KernelOp::DelRoute(r.clone());
-        if ours || lent {
+        if ours || lent || demoted {
             plan.clean(op, hold);
         }
     }
 }
 
-/// A homed route as it is at home, under the NIC's present index.
-fn home_route(h: &HomedRoute, index: IfIndex) -> Route {
+/// A homed route as it is at home, under the present indices of its NICs.
+fn home_route(group: &Group, h: &HomedRoute) -> Route {
     let mut route = h.route.clone();
-    route.hops[0].index = index;
+    for (hop, found) in route.hops.iter_mut().zip(&h.route.hops) {
+        let record = records(group, h).find(|o| o.index == found.index);
+        hop.index = record.and_then(|o| group.nics[o.home].index).unwrap_or(hop.index);
+    }
     route
 }
 
-/// Whether a route is the record's own, at home under the NIC's present index.
-pub fn at_home(r: &Route, h: &HomedRoute, index: IfIndex) -> bool {
-    same(r, &home_route(h, index))
+/// Whether a route is the record's own, at home under the present indices of its NICs.
+pub fn at_home(group: &Group, r: &Route, h: &HomedRoute) -> bool {
+    r.dst == h.route.dst && r.protocol == h.route.protocol && same(r, &home_route(group, h))
+}
+
+/// Whether a route is what is left of a route with several ways out: IPv6 loses them one by one.
+pub fn is_rest_of(group: &Group, r: &Route, h: &HomedRoute) -> bool {
+    let head = |r: &Route| (r.dst, r.table, r.metric, r.protocol);
+    let several = h.route.hops.len() > r.hops.len();
+    let hops = |r: &Route| r.hops.iter().map(|h| (h.index, h.gateway)).collect::<Vec<_>>();
+    several && head(r) == head(&h.route) && {
+        let all = hops(&home_route(group, h));
+        hops(r).iter().all(|hop| all.contains(hop))
+    }
 }
 
 /// IPv4 routes go in front of their equals. IPv6 has no order among equals: there the route replaces them, if
 /// they all lead through members.
 fn placing(group: &Group, inv: &Inventory, r: &Route) -> Placing {
-    let equal = |o: &&Route| o.dst == r.dst && o.table == r.table && o.metric == r.metric;
-    let members = |o: &Route| o.hops.iter().all(|h| group.nic_at(h.index).is_some());
-    if r.family() == Family::Inet6 && inv.routes().filter(equal).all(members) {
+    let equal = |o: &&Route| o.table == r.table && o.metric == r.metric;
+    let known = |o: &Route| group.routes.iter().any(|h| at_home(group, o, h) || is_rest_of(group, o, h));
+    let members = |o: &Route| o.hops.iter().all(|h| group.nic_at(h.index).is_some()) || known(o);
+    if r.family() == Family::Inet6 && inv.routes_to(&r.dst).filter(equal).all(members) {
         Placing::Replace
     } else {
         Placing::Before

@@ -2,7 +2,7 @@
 //! would deliver. No more of Linux than the tests need; `crates/sim` has the demanding one.
 
 use mpath_model::addr::is_link_local6;
-use mpath_model::kernel::{Inventory, KernelEvent, KernelOp, Neighbour, Sysctl, ifa, nud};
+use mpath_model::kernel::{Inventory, KernelEvent, KernelOp, Neighbour, Rule, Sysctl, ifa, nud};
 use mpath_model::{Address, Family, IfAddr, IfIndex, Link, Mac, Route};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ pub struct Kernel {
     pub links: BTreeMap<IfIndex, Link>,
     pub addresses: Vec<Address>,
     pub routes: Vec<Route>,
+    pub rules: Vec<Rule>,
     pub neighbours: Vec<Neighbour>,
     pub sysctls: BTreeMap<(String, Sysctl), i32>,
     pub refuse: Vec<Refusal>,
@@ -113,6 +114,7 @@ impl Kernel {
             links: self.links.values().cloned().collect(),
             addresses: self.addresses.clone(),
             routes: self.routes.clone(),
+            rules: self.rules.clone(),
             neighbours: self.neighbours.clone(),
             sysctls: self.sysctls.iter().map(|((n, k), v)| (n.clone(), *k, *v)).collect(),
             steering: Vec::new(),
@@ -162,6 +164,14 @@ impl Kernel {
                 self.routes.remove(at);
                 self.events.push(KernelEvent::RouteGone(r.clone()));
             }
+            KernelOp::AddRule(r) => {
+                self.rules.push(*r);
+                self.events.push(KernelEvent::Rule(*r));
+            }
+            KernelOp::DelRule(r) => {
+                self.rules.retain(|x| x != r);
+                self.events.push(KernelEvent::RuleGone(*r));
+            }
             KernelOp::SetSysctl { interface, key, value } => {
                 self.sysctls.insert((interface.clone(), *key), *value);
             }
@@ -175,7 +185,11 @@ impl Kernel {
             }
             KernelOp::DelLink(index) => self.remove_link(*index),
             KernelOp::SetLink { index, up } => self.admin(*index, *up),
-            KernelOp::DelNeighbour { .. } | KernelOp::Announce { .. } | KernelOp::Solicit { .. } => {}
+            KernelOp::DelNeighbour { .. }
+            | KernelOp::Announce { .. }
+            | KernelOp::AnnounceTo { .. }
+            | KernelOp::Solicit { .. }
+            | KernelOp::SolicitRouters(_) => {}
         }
         0
     }

@@ -56,6 +56,8 @@ pub struct Lab {
     pub replies: Vec<Result<(), Refusal>>,
     pub persist: Option<Persistent>,
     pub listen: Listen,
+    /// Plans by NIC, with their generation.
+    pub prepared: BTreeMap<IfIndex, (u64, Vec<KernelOp>)>,
     pub dumps: usize,
     queue: BTreeMap<(Time, u64), Input>,
     order: u64,
@@ -91,6 +93,7 @@ impl Lab {
             replies: Vec::new(),
             persist: None,
             listen: Listen::default(),
+            prepared: BTreeMap::new(),
             dumps: 0,
             queue: BTreeMap::new(),
             order: 0,
@@ -139,6 +142,9 @@ impl Lab {
                 self.later(Duration::from_micros(50), Input::Done { batch, errors });
             }
             Action::Persist(p) => self.persist = Some(p),
+            Action::Prepare { index, generation, ops } => {
+                self.prepared.insert(index, (generation, ops));
+            }
             Action::Resynchronise => {
                 self.dumps += 1;
                 self.later(Duration::from_micros(100), Input::Tick);

@@ -6,8 +6,8 @@
 //! are not unicast or lie in table local, and routes that the model could not put back exactly
 //! (source-specific and encapsulating ones).
 
-use mpath_model::kernel::Hop;
-use mpath_model::{Address, Family, IfAddr, KernelEvent, Link, Mac, Neighbour, Route};
+use mpath_model::kernel::{Hop, Rule};
+use mpath_model::{Address, Family, IfAddr, IfIndex, KernelEvent, Link, Mac, Neighbour, PROTO_MPATHD, Route};
 use netlink_packet_core::{DecodeError, NLM_F_APPEND, NLM_F_REPLACE, NlaBuffer, NlasIterator};
 use std::net::IpAddr;
 
@@ -21,6 +21,8 @@ mod rtm {
     pub(super) const DELROUTE: u16 = 25;
     pub(super) const NEWNEIGH: u16 = 28;
     pub(super) const DELNEIGH: u16 = 29;
+    pub(super) const NEWRULE: u16 = 32;
+    pub(super) const DELRULE: u16 = 33;
 }
 
 /// IFLA_* (linux/if_link.h).
@@ -71,6 +73,16 @@ mod rta {
     pub(super) const RTAX_CC_ALGO: u16 = 16;
 }
 
+/// FRA_* (linux/fib_rules.h).
+mod fra {
+    pub(super) const DST: u16 = 1;
+    pub(super) const SRC: u16 = 2;
+    pub(super) const PRIORITY: u16 = 6;
+    pub(super) const SUPPRESS_PREFIXLEN: u16 = 14;
+    pub(super) const TABLE: u16 = 15;
+    pub(super) const PROTOCOL: u16 = 21;
+}
+
 /// NDA_* (linux/neighbour.h).
 mod nda {
     pub(super) const DST: u16 = 1;
@@ -114,10 +126,38 @@ pub fn event(kind: u16, flags: u16, payload: &[u8]) -> Result<Option<KernelEvent
             }
         }),
         rtm::DELROUTE => route(payload)?.map(KernelEvent::RouteGone),
+        rtm::NEWRULE => rule(payload)?.map(KernelEvent::Rule),
+        rtm::DELRULE => rule(payload)?.map(KernelEvent::RuleGone),
         rtm::NEWNEIGH => neighbour(payload)?.map(KernelEvent::Neighbour),
         rtm::DELNEIGH => neighbour(payload)?.map(KernelEvent::NeighbourGone),
         _ => None,
     })
+}
+
+/// What the fixed part of a notification says of an interface's carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// Of a neighbour, or of a bridge's view of its port.
+    Irrelevant,
+    /// Whether the interface is up and has a carrier.
+    Link(IfIndex, bool),
+}
+
+/// Reads no attribute. `None` for anything but links and neighbours, and for links that are gone.
+pub fn carrier(kind: u16, payload: &[u8]) -> Option<Carrier> {
+    match kind {
+        rtm::NEWNEIGH | rtm::DELNEIGH => Some(Carrier::Irrelevant),
+        rtm::NEWLINK => {
+            let head = payload.first_chunk::<16>()?;
+            if head[0] != 0 {
+                return Some(Carrier::Irrelevant);
+            }
+            let field = |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+            let wanted = IFF_UP | IFF_LOWER_UP;
+            Some(Carrier::Link(field(4), field(8) & wanted == wanted))
+        }
+        _ => None,
+    }
 }
 
 /// struct ifinfomsg and its attributes.
@@ -336,6 +376,32 @@ fn metrics(nested: &[u8]) -> Result<Vec<(u16, u32)>, DecodeError> {
 fn expires(value: &[u8]) -> Option<u32> {
     let ticks = word(value.get(8..)?).ok()?.cast_signed();
     (ticks != 0).then(|| (ticks.max(0) / USER_HZ).max(1).cast_unsigned())
+}
+
+/// struct fib_rule_hdr and its attributes. Rules without mpathd's mark are nobody's business here.
+pub fn rule(payload: &[u8]) -> Result<Option<Rule>, DecodeError> {
+    let (head, attributes) = header::<12>(payload)?;
+    let Some(family) = family(head[0]) else {
+        return Ok(None);
+    };
+    let mut ours = false;
+    let table = u32::from(head[4]);
+    let mut rule = Rule { family, priority: 0, from: None, to: None, table, suppress: None };
+    for attribute in NlasIterator::new(attributes) {
+        let attribute = attribute?;
+        let value = attribute.value();
+        match attribute.kind() {
+            fra::DST => rule.to = Some(IfAddr::new(ip(value)?, head[1])),
+            fra::SRC => rule.from = Some(IfAddr::new(ip(value)?, head[2])),
+            fra::PRIORITY => rule.priority = word(value)?,
+            // The kernel shows all ones where there is no limit.
+            fra::SUPPRESS_PREFIXLEN => rule.suppress = Some(word(value)?).filter(|n| *n != u32::MAX),
+            fra::TABLE => rule.table = word(value)?,
+            fra::PROTOCOL => ours = byte(value)? == PROTO_MPATHD,
+            _ => {}
+        }
+    }
+    Ok(ours.then_some(rule))
 }
 
 /// struct ndmsg and its attributes.

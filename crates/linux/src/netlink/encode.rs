@@ -1,9 +1,9 @@
 //! mpath-model's requests into netlink messages. A request that names an existing object names all of it,
 //! so that nothing but that object is hit.
 
-use mpath_model::kernel::{Hop, KernelOp, Placing};
-use mpath_model::{Address, Family, IfAddr, IfIndex, Neighbour, Route, kernel};
-use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE};
+use mpath_model::kernel::{Hop, KernelOp, Placing, Rule};
+use mpath_model::{Address, Family, IfAddr, IfIndex, Neighbour, PROTO_MPATHD, Route, kernel};
+use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
@@ -13,6 +13,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
     RouteNextHopFlags, RouteVia,
 };
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleHeader, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::IpAddr;
 
@@ -38,6 +39,10 @@ pub fn request(op: &KernelOp) -> Option<Request> {
         KernelOp::DelAddress { index, addr } => del_address(*index, *addr, None),
         KernelOp::AddRoute(route, placing) => add_route(route, *placing),
         KernelOp::DelRoute(route) => del_route(route),
+        KernelOp::AddRule(rule) => {
+            (RouteNetlinkMessage::NewRule(rule_message(rule)), NLM_F_CREATE | NLM_F_EXCL)
+        }
+        KernelOp::DelRule(rule) => (RouteNetlinkMessage::DelRule(rule_message(rule)), 0),
         KernelOp::DelNeighbour { index, address } => {
             let (index, address) = (*index, *address);
             del_neighbour(&Neighbour { index, address, mac: None, state: 0, router: false })
@@ -47,8 +52,10 @@ pub fn request(op: &KernelOp) -> Option<Request> {
         KernelOp::FlushNeighbours(_)
         | KernelOp::AddVirtual { .. }
         | KernelOp::Announce { .. }
+        | KernelOp::AnnounceTo { .. }
         | KernelOp::Solicit { .. }
         | KernelOp::Lagg(_)
+        | KernelOp::SolicitRouters(_)
         | KernelOp::SetSysctl { .. } => return None,
     })
 }
@@ -189,6 +196,33 @@ fn gateway(family: Family, hop: &Hop) -> Option<RouteAttribute> {
     } else {
         RouteAttribute::Via(RouteVia::from(gateway))
     })
+}
+
+fn rule_message(rule: &Rule) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header = RuleHeader {
+        family: family(rule.family),
+        dst_len: rule.to.map_or(0, |a| a.prefix_len),
+        src_len: rule.from.map_or(0, |a| a.prefix_len),
+        table: u8::try_from(rule.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
+        action: RuleAction::ToTable,
+        ..RuleHeader::default()
+    };
+    let attributes = &mut message.attributes;
+    attributes.push(RuleAttribute::Priority(rule.priority));
+    attributes.push(RuleAttribute::Table(rule.table));
+    attributes.extend(rule.from.map(|a| RuleAttribute::Source(a.network().address)));
+    attributes.extend(rule.to.map(|a| RuleAttribute::Destination(a.network().address)));
+    attributes.extend(rule.suppress.map(RuleAttribute::SuppressPrefixLen));
+    attributes.push(RuleAttribute::Protocol(PROTO_MPATHD.into()));
+    message
+}
+
+/// RTM_GETRULE of all rules of a family.
+pub fn get_rules(wanted: Family) -> RouteNetlinkMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = family(wanted);
+    RouteNetlinkMessage::GetRule(message)
 }
 
 /// RTM_DELNEIGH.

@@ -26,6 +26,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// Largest datagram read: the kernel's dumps stay at or below 32 KiB.
 const DATAGRAM: usize = 64 * 1024;
+/// Notifications are read ahead up to so many bytes.
+const INBOX: usize = 256 * 1024;
 /// A batch goes out in pieces of at most so many bytes ...
 const BATCH_BYTES: usize = 32 * 1024;
 /// ... and messages, so that the acks of a piece fit the smallest receive buffer.
@@ -42,12 +44,22 @@ pub enum Drained {
     Overflowed,
 }
 
+/// Messages ready to be sent with one system call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
 /// A NETLINK_ROUTE socket.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
+    /// Notifications that were read and not yet handed out.
+    inbox: Vec<u8>,
+    overflowed: bool,
     undecodable: u64,
     foreign: u64,
 }
@@ -67,7 +79,15 @@ impl Socket {
         let patience = TimeVal::new(PATIENCE.as_secs() as libc::time_t, 0);
         net::setsockopt(&fd, sockopt::ReceiveTimeout, &patience)
             .map_err(|e| Error::system("set SO_RCVTIMEO of netlink socket", e))?;
-        let socket = Socket { fd, sequence: 0, buffer: vec![0; DATAGRAM], undecodable: 0, foreign: 0 };
+        let socket = Socket {
+            fd,
+            sequence: 0,
+            buffer: vec![0; DATAGRAM],
+            inbox: Vec::with_capacity(INBOX),
+            overflowed: false,
+            undecodable: 0,
+            foreign: 0,
+        };
         // Refinements, all of them: an older kernel without one of these still serves.
         for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK, libc::NETLINK_GET_STRICT_CHK] {
             let _ = sys::set_int_option(socket.fd.as_fd(), libc::SOL_NETLINK, option, 1);
@@ -130,24 +150,8 @@ impl Socket {
     /// Sends many requests, as few system calls as possible, and waits for all acks. One errno for each,
     /// 0 for success; a refusal does not stop the ones behind it.
     pub fn batch(&mut self, requests: Vec<(RouteNetlinkMessage, u16)>) -> Vec<i32> {
-        let mut errors = Vec::with_capacity(requests.len());
-        let mut bytes = Vec::new();
-        let mut count = 0;
-        for (message, flags) in &requests {
-            let length = HEADER + message.buffer_len();
-            if count > 0 && (bytes.len() + length > BATCH_BYTES || count == BATCH_MESSAGES) {
-                errors.extend(self.commit(&bytes, count));
-                bytes.clear();
-                count = 0;
-            }
-            self.sequence = self.sequence.wrapping_add(1);
-            frame(&mut bytes, message, flags | NLM_F_REQUEST | NLM_F_ACK, self.sequence);
-            count += 1;
-        }
-        if count > 0 {
-            errors.extend(self.commit(&bytes, count));
-        }
-        errors
+        let mut pieces = Socket::encode(requests);
+        pieces.iter_mut().flat_map(|piece| self.commit_piece(piece)).collect()
     }
 
     /// Asks for everything that `message` describes. Interrupted dumps are repeated.
@@ -207,23 +211,84 @@ impl Socket {
         &mut self,
         mut each: impl FnMut(u16, u16, &[u8]) -> Result<(), DecodeError>,
     ) -> Result<Drained, Error> {
-        let mut drained = Drained::Empty;
-        let mut undecodable = 0;
         loop {
-            let result = self.receive("notification", MsgFlags::MSG_DONTWAIT, |header, payload| {
-                if each(header.kind, header.flags, payload).is_err() {
-                    undecodable += 1;
-                }
-            });
-            match result {
-                Ok(()) => {}
-                Err(Error::Unanswered { .. }) => break,
-                Err(error) if error.errno() == libc::ENOBUFS => drained = Drained::Overflowed,
-                Err(error) => return Err(error),
+            let all = self.read_ahead()?;
+            self.hand_out(&mut each);
+            if all {
+                let overflowed = std::mem::take(&mut self.overflowed);
+                return Ok(if overflowed { Drained::Overflowed } else { Drained::Empty });
             }
         }
-        self.undecodable += undecodable;
-        Ok(drained)
+    }
+
+    /// Hands out what has been read ahead, and nothing that came after it.
+    pub fn hand_out(&mut self, mut each: impl FnMut(u16, u16, &[u8]) -> Result<(), DecodeError>) {
+        let mut rest = &self.inbox[..];
+        while let Some((header, payload, next)) = split(rest) {
+            if each(header.kind, header.flags, payload).is_err() {
+                self.undecodable += 1;
+            }
+            rest = next;
+        }
+        self.inbox.clear();
+    }
+
+    /// Reads waiting notifications without handing them out: [`Socket::waiting`] shows them. Whether those are all.
+    /// Allocates nothing while they fit the inbox.
+    pub fn read_ahead(&mut self) -> Result<bool, Error> {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let all = loop {
+            if inbox.len() >= INBOX {
+                break Ok(false);
+            }
+            match self.receive_bytes("notification", MsgFlags::MSG_DONTWAIT) {
+                Ok(length) => inbox.extend_from_slice(&self.buffer[..length.next_multiple_of(4)]),
+                Err(Error::Unanswered { .. }) => break Ok(true),
+                Err(error) if error.errno() == libc::ENOBUFS => self.overflowed = true,
+                Err(error) => break Err(error),
+            }
+        };
+        self.inbox = inbox;
+        all
+    }
+
+    /// Notifications that have been read ahead: message type and payload. None if some were lost.
+    pub fn waiting(&self) -> Option<impl Iterator<Item = (u16, &[u8])>> {
+        let mut rest = &self.inbox[..];
+        let next = move || {
+            let (header, payload, next) = split(rest)?;
+            rest = next;
+            Some((header.kind, payload))
+        };
+        (!self.overflowed).then(|| std::iter::from_fn(next))
+    }
+
+    /// Messages ready to be sent, each a piece of at most so many that their acks fit the receive buffer.
+    pub fn encode(requests: Vec<(RouteNetlinkMessage, u16)>) -> Vec<Piece> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        for (message, flags) in &requests {
+            let length = HEADER + message.buffer_len();
+            let full = |p: &Piece| p.bytes.len() + length > BATCH_BYTES || p.count == BATCH_MESSAGES;
+            if pieces.last().is_none_or(full) {
+                pieces.push(Piece::default());
+            }
+            let piece = pieces.last_mut().expect("one has just been pushed");
+            frame(&mut piece.bytes, message, flags | NLM_F_REQUEST | NLM_F_ACK, 0);
+            piece.count += 1;
+        }
+        pieces
+    }
+
+    /// Sends a piece with one system call, and collects the acks: one errno for each message.
+    pub fn commit_piece(&mut self, piece: &mut Piece) -> Vec<i32> {
+        let mut at = 0;
+        while at + HEADER <= piece.bytes.len() {
+            self.sequence = self.sequence.wrapping_add(1);
+            let length = piece.bytes[at..at + 4].try_into().map_or(0, u32::from_ne_bytes) as usize;
+            piece.bytes[at + 8..at + 12].copy_from_slice(&self.sequence.to_ne_bytes());
+            at += length.next_multiple_of(4).max(HEADER);
+        }
+        self.commit(&piece.bytes, piece.count)
     }
 
     fn send(&mut self, message: &RouteNetlinkMessage, flags: u16) -> Result<u32, Error> {
@@ -323,13 +388,24 @@ impl Socket {
         }
     }
 
-    /// Reads one datagram and hands out its messages; those of a foreign sender are dropped.
+    /// Reads one datagram and hands out its messages.
     fn receive(
         &mut self,
         request: &'static str,
         flags: MsgFlags,
         mut each: impl FnMut(Header, &[u8]),
     ) -> Result<(), Error> {
+        let length = self.receive_bytes(request, flags)?;
+        let mut rest = &self.buffer[..length];
+        while let Some((header, payload, next)) = split(rest) {
+            each(header, payload);
+            rest = next;
+        }
+        Ok(())
+    }
+
+    /// Reads one datagram into the buffer; gives its length, 0 for that of a foreign sender, which is dropped.
+    fn receive_bytes(&mut self, request: &'static str, flags: MsgFlags) -> Result<usize, Error> {
         let (length, sender, truncated) = loop {
             let fd = self.fd.as_raw_fd();
             let mut slices = [IoSliceMut::new(&mut self.buffer)];
@@ -342,17 +418,12 @@ impl Socket {
         };
         if sender.is_none_or(|a| a.pid() != 0) {
             self.foreign += 1;
-            return Ok(());
+            return Ok(0);
         }
         if truncated {
             // As good as lost.
             return Err(Error::system(format!("receive answer to {request}"), Errno::ENOBUFS));
         }
-        let mut rest = &self.buffer[..length];
-        while let Some((header, payload, next)) = split(rest) {
-            each(header, payload);
-            rest = next;
-        }
-        Ok(())
+        Ok(length)
     }
 }

@@ -1,6 +1,6 @@
 //! What the kernel is asked to do, one request each. The order of requests is the engine's affair.
 
-use super::{Address, LaggOp, Route, Sysctl};
+use super::{Address, LaggOp, Route, Rule, Sysctl};
 use crate::IfIndex;
 use crate::addr::{IfAddr, Mac};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,10 @@ pub enum KernelOp {
     AddRoute(Route, Placing),
     /// RTM_DELROUTE of exactly this route.
     DelRoute(Route),
+    /// RTM_NEWRULE with mpathd's mark.
+    AddRule(Rule),
+    /// RTM_DELRULE of exactly this rule.
+    DelRule(Rule),
     /// RTM_DELNEIGH for every learnt entry of the interface.
     FlushNeighbours(IfIndex),
     /// RTM_DELNEIGH of one entry, so that its resolution starts afresh: an unresolved entry makes packets
@@ -52,6 +56,19 @@ pub enum KernelOp {
         address: IpAddr,
         /// R flag of the advertisement.
         router: bool,
+    },
+    /// The same to one neighbour alone: a copy for hosts that broadcasts do not reach.
+    AnnounceTo {
+        /// Interface the address is on.
+        index: IfIndex,
+        /// The address.
+        address: IpAddr,
+        /// R flag of the advertisement.
+        router: bool,
+        /// Who is told.
+        neighbour: IpAddr,
+        /// Its link-layer address.
+        mac: Mac,
     },
     /// Asks `target` (a gateway, usually) for its MAC from the new interface, so that the first packet
     /// need not wait and the switch learns the port.
@@ -84,6 +101,8 @@ pub enum KernelOp {
         /// Up rather than down.
         up: bool,
     },
+    /// Asks the routers on an interface for an advertisement (RFC 4861, section 6.3.7).
+    SolicitRouters(IfIndex),
     /// Writes an interface sysctl.
     SetSysctl {
         /// Interface name.
@@ -106,11 +125,13 @@ impl KernelOp {
             | KernelOp::AddVirtual { parent: index, .. }
             | KernelOp::DelLink(index)
             | KernelOp::SetLink { index, .. }
+            | KernelOp::SolicitRouters(index)
             | KernelOp::DelNeighbour { index, .. }
             | KernelOp::Announce { index, .. }
+            | KernelOp::AnnounceTo { index, .. }
             | KernelOp::Solicit { index, .. } => Some(*index),
             KernelOp::Lagg(op) => op.index(),
-            KernelOp::SetSysctl { .. } => None,
+            KernelOp::AddRule(_) | KernelOp::DelRule(_) | KernelOp::SetSysctl { .. } => None,
         }
     }
 }

@@ -20,13 +20,17 @@ pub enum Sysctl {
     IgnoreRoutesWithLinkdown6,
     /// net.ipv6.conf.IF.keep_addr_on_down
     KeepAddrOnDown,
+    /// net.ipv6.conf.IF.ra_defrtr_metric (Linux 5.12)
+    RaDefrtrMetric,
     /// net.ipv6.conf.IF.disable_ipv6; read, never written.
     DisableIpv6,
+    /// net.ipv6.conf.IF.forwarding: this host is a router there; read, never written.
+    Forwarding6,
 }
 
 impl Sysctl {
     /// All keys.
-    pub const ALL: [Sysctl; 8] = [
+    pub const ALL: [Sysctl; 10] = [
         Sysctl::ArpIgnore,
         Sysctl::ArpAnnounce,
         Sysctl::RpFilter,
@@ -34,8 +38,15 @@ impl Sysctl {
         Sysctl::IgnoreRoutesWithLinkdown4,
         Sysctl::IgnoreRoutesWithLinkdown6,
         Sysctl::KeepAddrOnDown,
+        Sysctl::RaDefrtrMetric,
         Sysctl::DisableIpv6,
+        Sysctl::Forwarding6,
     ];
+
+    /// Read, never written.
+    pub fn is_fixed(self) -> bool {
+        matches!(self, Sysctl::DisableIpv6 | Sysctl::Forwarding6)
+    }
 
     /// Family directory and file name below /proc/sys/net/FAMILY/conf/IF/.
     pub fn path(self) -> (&'static str, &'static str) {
@@ -47,7 +58,9 @@ impl Sysctl {
             Sysctl::IgnoreRoutesWithLinkdown4 => ("ipv4", "ignore_routes_with_linkdown"),
             Sysctl::IgnoreRoutesWithLinkdown6 => ("ipv6", "ignore_routes_with_linkdown"),
             Sysctl::KeepAddrOnDown => ("ipv6", "keep_addr_on_down"),
+            Sysctl::RaDefrtrMetric => ("ipv6", "ra_defrtr_metric"),
             Sysctl::DisableIpv6 => ("ipv6", "disable_ipv6"),
+            Sysctl::Forwarding6 => ("ipv6", "forwarding"),
         }
     }
 }

@@ -22,6 +22,7 @@ impl Daemon {
                 let line = self.journal.keep(clock::now(), &state);
                 line.into_iter().for_each(|l| self.alarm(l));
             }
+            Action::Prepare { index, generation, ops } => self.plans.keep(index, generation, &ops),
             Action::Resynchronise => self.resynchronise(),
             Action::Listen(listen) => self.open_sockets(listen),
             Action::Log(line) => self.logger.log(line),

@@ -2,7 +2,7 @@
 
 use super::{Kernel, errno};
 use mpath_model::addr::is_link_local6;
-use mpath_model::kernel::{KernelEvent, Placing, Sysctl, ifa};
+use mpath_model::kernel::{KernelEvent, Placing, Rule, Sysctl, ifa};
 use mpath_model::{Family, IfIndex, Route};
 use std::net::IpAddr;
 
@@ -97,6 +97,23 @@ impl Kernel {
         }
     }
 
+    pub(super) fn add_rule(&mut self, rule: &Rule) -> i32 {
+        if self.rules.contains(rule) {
+            return errno::EEXIST;
+        }
+        self.rules.push(*rule);
+        self.events.push(KernelEvent::Rule(*rule));
+        0
+    }
+
+    pub(super) fn del_rule(&mut self, rule: &Rule) -> i32 {
+        let Some(at) = self.rules.iter().position(|r| r == rule) else {
+            return errno::ENOENT;
+        };
+        self.events.push(KernelEvent::RuleGone(self.rules.remove(at)));
+        0
+    }
+
     /// Removes routes, with events or, as the kernel does on many occasions, without.
     pub(super) fn drop_routes(&mut self, which: impl Fn(&Route) -> bool, silent: bool) {
         if !silent {
@@ -127,12 +144,27 @@ impl Kernel {
 
     /// The interface a packet to `to` leaves through: longest prefix, lowest metric, first of equals.
     pub fn lookup(&self, to: &IpAddr) -> Option<IfIndex> {
+        self.lookup_in(254, to, None)
+    }
+
+    /// The same for a packet from an address of this host: rules first, then table main.
+    pub fn lookup_from(&self, from: &IpAddr, to: &IpAddr) -> Option<IfIndex> {
+        let mut rules: Vec<&Rule> = self.rules.iter().filter(|r| r.family == Family::of(to)).collect();
+        rules.sort_by_key(|r| r.priority);
+        let applies = |r: &&Rule| {
+            r.from.is_none_or(|net| net.contains(from)) && r.to.is_none_or(|net| net.contains(to))
+        };
+        let by_rule = rules.into_iter().filter(applies).find_map(|r| self.lookup_in(r.table, to, r.suppress));
+        by_rule.or_else(|| self.lookup(to))
+    }
+
+    fn lookup_in(&self, table: u32, to: &IpAddr, suppress: Option<u32>) -> Option<IfIndex> {
         let key = match Family::of(to) {
             Family::Inet => Sysctl::IgnoreRoutesWithLinkdown4,
             Family::Inet6 => Sysctl::IgnoreRoutesWithLinkdown6,
         };
         let mut best: Option<(&Route, IfIndex)> = None;
-        for r in self.routes.iter().filter(|r| r.table == 254 && r.dst.contains(to)) {
+        for r in self.routes.iter().filter(|r| r.table == table && r.dst.contains(to)) {
             let Some(hop) = r.hops.first() else { continue };
             let Some(link) = self.links.get(&hop.index) else {
                 continue;
@@ -148,7 +180,7 @@ impl Kernel {
                 best = Some((r, hop.index));
             }
         }
-        best.map(|(_, index)| index)
+        best.filter(|(r, _)| suppress.is_none_or(|n| u32::from(r.dst.prefix_len) > n)).map(|(_, index)| index)
     }
 }
 

@@ -24,7 +24,7 @@ impl World {
         let changes = actions.iter().any(|a| matches!(a, Action::Kernel { .. }));
         let death = self.daemon.doomed.filter(|_| changes);
         let last = death.map(|_| self.rng.index(actions.len()));
-        let told = actions.iter().any(|a| !matches!(a, Action::Send(_)));
+        let told = actions.iter().any(|a| !matches!(a, Action::Send(_) | Action::Prepare { .. }));
         self.count(actions);
         for (i, action) in actions.drain(..).enumerate() {
             if last.is_some_and(|last| i > last) {
@@ -56,7 +56,7 @@ impl World {
                 self.plan(after, Happening::Dump(self.daemon.life));
             }
             Action::Listen(listen) => self.listen(listen),
-            Action::Log(_) => {}
+            Action::Log(_) | Action::Prepare { .. } => {}
             Action::Emit(event) => self.stats.event(event.event),
             Action::Reply { id, .. } => {
                 if !self.daemon.requests.remove(&id) {

@@ -190,8 +190,9 @@ impl World {
         let tcp: Vec<_> =
             self.transfers.iter().map(|t| t.window(Instant::now(), Instant::now()).broken).collect();
         format!(
-            "addresses {addresses:?}\nTCP {tcp:?}\nstatus {:?}\nlog of mpathd:\n{}",
+            "addresses {addresses:?}\nTCP {tcp:?}\nstatus {:?}\nkernel {:?}\nlog of mpathd:\n{}",
             self.daemon.status(),
+            self.lan.server.inventory().map(|i| (i.routes, i.rules, i.neighbours)),
             self.daemon.log_text()
         )
     }

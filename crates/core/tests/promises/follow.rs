@@ -1,0 +1,171 @@
+//! Everything follows: policy rules, multipath routes, copies of announcements, and plans made in advance.
+
+use crate::common::*;
+use mpath_core::Input;
+use mpath_model::kernel::{Hop, KernelOp, Placing, Rule};
+use mpath_model::{Family, Route};
+
+fn two_homes() -> Lab {
+    Spec { data: vec![("192.0.2.10/24", 0), ("192.0.2.20/24", 1)], ..Spec::default() }.lab()
+}
+
+fn table(lab: &Lab, n: u32) -> Vec<(String, Vec<u32>)> {
+    let of = lab.kernel.routes.iter().filter(|r| r.table == n);
+    of.map(|r| (r.dst.to_string(), r.hops.iter().map(|h| h.index).collect())).collect()
+}
+
+#[test]
+fn rules_are_there_while_several_nics_carry_data_and_only_then() {
+    let mut lab = two_homes();
+    let from = |a: &str, to: Option<&str>, priority, table| Rule {
+        family: Family::Inet,
+        priority,
+        from: Some(format!("{a}/32").parse().unwrap()),
+        to: to.map(|t| t.parse().unwrap()),
+        table,
+        suppress: None,
+    };
+    let net = Some("192.0.2.0/24");
+    let middle =
+        Rule { family: Family::Inet, priority: 7720, from: None, to: None, table: 254, suppress: Some(0) };
+    let mut rules = lab.kernel.rules.clone();
+    rules.sort_by_key(|r| (r.priority, r.table));
+    let wanted = [
+        from("192.0.2.10", net, 7710, 7700),
+        from("192.0.2.20", net, 7710, 7701),
+        middle,
+        from("192.0.2.10", None, 7730, 7700),
+        from("192.0.2.20", None, 7730, 7701),
+    ];
+    assert_eq!(rules, wanted);
+    for (n, nic) in [(7700, ETH0), (7701, ETH1)] {
+        let mut found = table(&lab, n);
+        found.sort();
+        assert_eq!(found, [("0.0.0.0/0".to_string(), vec![nic]), ("192.0.2.0/24".to_string(), vec![nic])]);
+    }
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(3));
+    assert_eq!(lab.kernel.rules, []);
+    assert_eq!(table(&lab, 7700).len() + table(&lab, 7701).len(), 0);
+    lab.carrier(&[ETH0], true);
+    lab.run(secs(5));
+    assert_eq!(lab.kernel.rules.len(), wanted.len());
+}
+
+#[test]
+fn a_rule_deleted_by_hand_is_put_back() {
+    let mut lab = two_homes();
+    let all = lab.kernel.rules.len();
+    lab.kernel.apply(&KernelOp::DelRule(lab.kernel.rules[0]));
+    lab.deliver();
+    lab.run(secs(2));
+    assert_eq!(lab.kernel.rules.len(), all);
+}
+
+#[test]
+fn ways_out_of_a_multipath_route_follow_one_by_one() {
+    let spec = Spec { nics: 3, ..Spec::default() };
+    let mut kernel = spec.kernel();
+    let mut route = via("10.0.0.0/8", "192.0.2.1", ETH0);
+    route.hops.push(Hop { index: ETH1, gateway: Some(ip("192.0.2.2")), onlink: false, weight: 3 });
+    kernel.add_route(route.clone());
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    let ways = |lab: &Lab| -> Vec<(u32, String)> {
+        let of = lab.kernel.routes.iter().filter(|r| r.dst == route.dst);
+        let found: Vec<&Route> = of.collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].hops.iter().map(|h| (h.index, h.gateway.unwrap().to_string())).collect()
+    };
+    let (one, two) = ("192.0.2.1".to_string(), "192.0.2.2".to_string());
+    lab.carrier(&[ETH1], false);
+    lab.run(secs(3));
+    assert_eq!(ways(&lab)[0], (ETH0, one.clone()));
+    assert_ne!(ways(&lab)[1].0, ETH1);
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(3));
+    assert_eq!(ways(&lab), [(ETH2, one), (ETH2, two)]);
+    lab.carrier(&[ETH0, ETH1], true);
+    lab.run(secs(10));
+    assert!(lab.kernel.routes.contains(&route), "exactly as it was: {:?}", lab.kernel.routes);
+    assert_eq!(ways(&lab).len(), 2);
+}
+
+/// The kernel takes the ways out of an IPv6 route away one by one; what is left is not a new route.
+#[test]
+fn an_ipv6_way_out_that_is_gone_is_put_back() {
+    let spec = Spec { six: true, ..Spec::default() };
+    let mut kernel = spec.kernel();
+    let mut route = via("2001:db8:3::/48", "fe80::1", ETH0);
+    route.hops.push(Hop { index: ETH1, gateway: Some(ip("fe80::2")), onlink: false, weight: 1 });
+    kernel.add_route(route.clone());
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    // eth1 goes down: its way out is told of as a route of its own.
+    lab.kernel.routes.retain(|r| r.dst != route.dst);
+    let rest = Route { hops: vec![route.hops[0].clone()], ..route.clone() };
+    lab.kernel.routes.push(rest.clone());
+    lab.kernel.change_link(ETH1, |l| (l.up, l.running) = (false, false));
+    let gone = Route { hops: vec![route.hops[1].clone()], ..route.clone() };
+    lab.deliver();
+    lab.feed(Input::Kernel(vec![mpath_model::KernelEvent::RouteGone(gone)]));
+    lab.run(secs(3));
+    let copies: Vec<&Route> = lab.kernel.routes.iter().filter(|r| r.dst == route.dst).collect();
+    assert!(copies.iter().any(|r| r.hops.iter().all(|h| h.index == ETH0) && r.hops.len() == 2), "{copies:?}");
+    lab.kernel.change_link(ETH1, |l| (l.up, l.running) = (true, true));
+    lab.deliver();
+    lab.run(secs(10));
+    assert!(lab.kernel.routes.contains(&route), "{:?}", lab.kernel.routes);
+}
+
+#[test]
+fn neighbours_in_the_table_get_copies_gateways_first() {
+    let mut lab = Spec::default().lab();
+    lab.kernel.learn(ETH0, ip("192.0.2.1"));
+    lab.kernel.learn(ETH0, ip("192.0.2.99"));
+    lab.deliver();
+    lab.run(secs(1));
+    lab.mark();
+    lab.carrier(&[ETH0], false);
+    lab.run(ms(500));
+    let told: Vec<String> = lab
+        .ops
+        .iter()
+        .filter_map(|(_, op)| match op {
+            KernelOp::AnnounceTo { index: ETH1, neighbour, .. } => Some(neighbour.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told[..2], ["192.0.2.1", "192.0.2.99"]);
+}
+
+/// What is planned in advance is what is asked for when it happens, and a plan for another picture is void.
+#[test]
+fn a_plan_made_in_advance_is_the_one_that_is_carried_out() {
+    for mut lab in [two_homes(), Spec { six: true, nics: 3, ..Spec::default() }.lab()] {
+        lab.run(ms(20));
+        let (generation, plan) = lab.prepared[&ETH0].clone();
+        assert_eq!(generation, lab.engine.generation());
+        assert!(plan.iter().any(|op| matches!(op, KernelOp::AddAddress(a) if a.index != ETH0)));
+        assert!(plan.iter().all(|op| !matches!(op, KernelOp::DelAddress { .. })), "deletes come later");
+        lab.mark();
+        lab.feed(Input::Running { index: ETH0, running: false });
+        let asked: Vec<KernelOp> = lab.ops.iter().map(|(_, op)| op.clone()).collect();
+        assert_eq!(asked[..plan.len()], plan);
+        assert_ne!(generation, lab.engine.generation());
+    }
+}
+
+#[test]
+fn a_changed_picture_makes_plans_void() {
+    let mut lab = two_homes();
+    lab.run(ms(20));
+    let before = lab.prepared[&ETH0].clone();
+    lab.kernel.put(ETH0, "192.0.2.77/24");
+    lab.deliver();
+    lab.run(ms(20));
+    let after = &lab.prepared[&ETH0];
+    assert!(after.0 > before.0 && after.1 != before.1);
+    assert_eq!(after.0, lab.engine.generation());
+    assert!(after.1.iter().any(|op| matches!(op, KernelOp::AddRoute(_, Placing::Before))));
+}
