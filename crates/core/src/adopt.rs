@@ -64,6 +64,7 @@ mod tests {
             targets: vec![],
             adopt,
             confirm: Default::default(),
+            thresholds: Default::default(),
             interfaces: vec![interface("eth0", "192.0.2.11/24")],
             addresses: vec![],
         }

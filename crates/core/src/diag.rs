@@ -70,6 +70,22 @@ pub fn nic_failure(about: About<'_>, cause: &str) -> Message {
     message(Level::Err, text, Some(EventKind::NicFailed), about).with("cause", cause)
 }
 
+/// A NIC loses too much to be trusted with data; ours.
+pub fn losing(about: About<'_>, percent: u32) -> Message {
+    let text = format!(
+        "{percent}% of the probes of {}{} are lost: its addresses move",
+        about.name(),
+        about.suffix()
+    );
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// It does not any more.
+pub fn trusted_again(about: About<'_>) -> Message {
+    let text = format!("The probes of {}{} are answered again", about.name(), about.suffix());
+    message(Level::Notice, text, Some(EventKind::Alarm), about)
+}
+
 /// 13: failover done.
 pub fn failed_over(about: About<'_>, from: &str, to: &str) -> Message {
     let text = format!("Successfully failed over from NIC {from} to NIC {to}");

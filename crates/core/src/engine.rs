@@ -28,6 +28,7 @@ mod explain;
 mod foresee;
 mod foresight;
 mod freeze;
+mod graying;
 mod handover;
 mod judging;
 mod keeping;

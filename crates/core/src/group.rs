@@ -205,7 +205,7 @@ impl Group {
     pub fn state(&self) -> GroupState {
         if !self.nics.iter().any(Nic::usable) {
             GroupState::Failed
-        } else if self.nics.iter().all(Nic::usable) {
+        } else if self.nics.iter().all(|n| n.usable() && n.gray.is_none()) {
             GroupState::Ok
         } else {
             GroupState::Degraded

@@ -10,6 +10,7 @@ mod announce;
 mod detection;
 pub mod diag;
 mod engine;
+mod gray;
 mod group;
 pub mod input;
 mod inventory;

@@ -62,6 +62,10 @@ pub struct Nic {
     pub confirm: Confirm,
     /// When hosts have answered an echo over this NIC last.
     pub echoes: BTreeMap<IpAddr, Time>,
+    /// Since when it has been losing so much that it carries data only if nobody else can.
+    pub gray: Option<Time>,
+    /// When that began last.
+    pub gray_last: Option<Time>,
     /// Test addresses that mpathd installed.
     pub installed: Vec<IfAddr>,
     /// The missing test address has been reported in this episode.
@@ -87,6 +91,8 @@ impl Nic {
             link_ups: [None; LINK_UP_PER_MIN],
             flap_told: false,
             bring_home: false,
+            gray: None,
+            gray_last: None,
             confirm: Confirm::default(),
             echoes: BTreeMap::new(),
             installed: Vec::new(),

@@ -83,16 +83,26 @@ impl Destinations {
         if group.frozen && at.index.is_some() && at.link && !at.offline && !(h.bring_home && h.usable()) {
             return host;
         }
-        if home != host && h.usable() && !h.settings.standby && may_return(group, home, host) {
+        if home != host
+            && h.usable()
+            && (h.gray.is_none() || !at.usable())
+            && !h.settings.standby
+            && may_return(group, home, host)
+        {
             return home;
         }
         let awaited = at.trailing && at.link && at.index.is_some() && !at.offline;
+        let elsewhere = self.0[host][usize::from(family == Family::Inet6)];
+        if at.usable() && at.gray.is_some() {
+            // Whoever loses a lot carries nothing that somebody better can carry.
+            let better = |to: &NicId| group.nics[*to].gray.is_none() && group.nics[*to].proven();
+            return elsewhere.filter(better).unwrap_or(host);
+        }
         let misplaced = (!at.usable() && !awaited) || (home == host && at.settings.standby);
         if !misplaced {
             return host;
         }
-        let slot = usize::from(family == Family::Inet6);
-        self.0[host][slot].unwrap_or(host)
+        elsewhere.unwrap_or(host)
     }
 }
 
@@ -117,7 +127,13 @@ pub fn destination(
         .min_by_key(|n| {
             let spare = !emptying_standby && group.inactive(*n);
             let load = group.hosted(*n).count();
-            (!group.nics[*n].proven(), !spare, if spare { 0 } else { load }, *n)
+            (
+                group.nics[*n].gray.is_some(),
+                !group.nics[*n].proven(),
+                !spare,
+                if spare { 0 } else { load },
+                *n,
+            )
         })
 }
 

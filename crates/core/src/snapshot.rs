@@ -64,7 +64,8 @@ fn interface(g: &Group, n: NicId, inv: &Inventory) -> Interface {
     Interface {
         name: nic.name().to_string(),
         state: state(nic),
-        active: nic.usable() && !g.inactive(n),
+        active: nic.usable() && !g.inactive(n) && nic.gray.is_none(),
+        degraded: nic.gray.is_some(),
         standby: nic.settings.standby,
         link: match nic.index.and_then(|i| inv.links.get(&i)) {
             None => LinkState::Unknown,

@@ -18,6 +18,8 @@ mod confirming;
 mod families;
 #[path = "promises/follow.rs"]
 mod follow;
+#[path = "promises/gray.rs"]
+mod gray;
 #[path = "promises/kernel.rs"]
 mod kernel;
 #[path = "promises/latency.rs"]

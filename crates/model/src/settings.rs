@@ -106,10 +106,27 @@ pub struct Group {
     pub adopt: Adopt,
     /// Confirmation probes.
     pub confirm: Confirm,
+    /// What a NIC may cost.
+    pub thresholds: Thresholds,
     /// Members in configuration order.
     pub interfaces: Vec<Interface>,
     /// Declared data addresses in configuration order.
     pub addresses: Vec<DataAddress>,
+}
+
+/// What a NIC may lose and how slow it may be, before its addresses move to a sibling that is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// Loss of its probes over two detection times, in percent, 1 to 100.
+    pub max_loss: u32,
+    /// Round-trip time of its fastest target that `why` objects to.
+    pub max_rtt: Option<Duration>,
+}
+
+impl Default for Thresholds {
+    fn default() -> Thresholds {
+        Thresholds { max_loss: 50, max_rtt: None }
+    }
 }
 
 /// Where probes come from.

@@ -129,6 +129,9 @@ pub struct Interface {
     pub state: InterfaceState,
     /// Carries or may carry data now.
     pub active: bool,
+    /// Loses so many probes that its addresses have moved, although it has not failed.
+    #[serde(default)]
+    pub degraded: bool,
     /// Configured as standby.
     pub standby: bool,
     /// Link state.

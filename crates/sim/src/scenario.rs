@@ -128,6 +128,7 @@ impl Scenario {
             targets: Vec::new(),
             adopt: Default::default(),
             confirm: Default::default(),
+            thresholds: Default::default(),
             interfaces,
             addresses,
         });

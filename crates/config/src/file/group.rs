@@ -6,7 +6,7 @@ use super::detection;
 use super::reader::{At, Cx, Span, Table};
 use mpath_model::IfAddr;
 use mpath_model::settings::{
-    Adopt, Confirm, DataAddress, Detection, Group, Interface, ProbeMode, TestAddress,
+    Adopt, Confirm, DataAddress, Detection, Group, Interface, ProbeMode, TestAddress, Thresholds,
 };
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -20,6 +20,8 @@ pub(super) const KEYS: &[&str] = &[
     "targets",
     "adopt",
     "confirm",
+    "max_loss",
+    "max_rtt",
     "interface",
     "address",
 ];
@@ -28,6 +30,9 @@ pub(super) const ADDRESS_KEYS: &[&str] = &["address", "home"];
 
 /// Failure detection times that can be asked for.
 pub(super) const FDT: RangeInclusive<Duration> = detection::range();
+
+/// Round-trip times that can be objected to.
+const RTT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 
 /// Characters of a group name.
 const GROUP_NAME: usize = 31;
@@ -48,6 +53,7 @@ pub(super) struct Draft {
     pub(super) targets: Vec<At<IpAddr>>,
     pub(super) adopt: Adopt,
     pub(super) confirm: Confirm,
+    pub(super) thresholds: Thresholds,
     pub(super) interfaces: Vec<Nic>,
     /// Nothing was even tried: not the same as interfaces that could not be read.
     pub(super) no_interface: bool,
@@ -86,9 +92,26 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
         targets: targets(cx, table),
         adopt: table.word(cx, "adopt", &adopt).unwrap_or_default(),
         confirm: confirm.unwrap_or_default(),
+        thresholds: thresholds(cx, table),
         interfaces,
         no_interface,
         addresses: addresses(cx, table),
+    }
+}
+
+fn thresholds(cx: &mut Cx<'_>, table: &Table<'_>) -> Thresholds {
+    let percent = |text: &str| text.strip_suffix('%')?.parse().ok().filter(|p| (1..=100).contains(p));
+    let max_loss = table.string(cx, "max_loss").and_then(|text| {
+        if percent(&text.value).is_none() {
+            let message =
+                format!("`max_loss` must be a share like \"50%\", 1% to 100%, this is \"{}\"", text.value);
+            cx.error(text.span.clone(), message);
+        }
+        percent(&text.value)
+    });
+    Thresholds {
+        max_loss: max_loss.unwrap_or(Thresholds::default().max_loss),
+        max_rtt: table.duration(cx, "max_rtt", &RTT).map(|at| at.value),
     }
 }
 
@@ -194,6 +217,7 @@ impl Draft {
             targets: self.targets.into_iter().map(|at| at.value).collect(),
             adopt: self.adopt,
             confirm: self.confirm,
+            thresholds: self.thresholds,
             interfaces: self.interfaces.into_iter().filter_map(interface).collect(),
             addresses: self.addresses.into_iter().filter_map(address).collect(),
         }

@@ -56,6 +56,7 @@ fn anonymous(name: &str, detection: &settings::Detection) -> Group {
         targets: Vec::new(),
         adopt: settings::Adopt::None,
         confirm: settings::Confirm::All,
+        thresholds: Default::default(),
         interfaces: vec![interface],
         addresses: Vec::new(),
     });

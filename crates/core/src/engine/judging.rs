@@ -51,6 +51,7 @@ impl Engine {
         nic.failed = true;
         nic.trailing = false;
         nic.confirm.rest();
+        nic.gray = None;
         nic.reset_rtt();
         self.dirty = true;
         let cause = match cause {

@@ -66,6 +66,7 @@ impl Engine {
                 _ => {}
             }
         }
+        self.weigh(now, g, n, out);
         self.fire(now, (g, n, i), due.detection, out);
     }
 

@@ -20,6 +20,7 @@ fn group(names: &str, failback: bool) -> Group {
         targets: vec![],
         adopt: Default::default(),
         confirm: Default::default(),
+        thresholds: Default::default(),
         interfaces,
         addresses: vec![],
     });

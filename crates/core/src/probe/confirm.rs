@@ -29,7 +29,7 @@ const REMEMBERED: usize = 256;
 const GRACE: Duration = Duration::from_millis(1);
 
 /// How a question is put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Method {
     /// ICMP or ICMPv6 echo (RFC 792, RFC 4443).
     Echo,
@@ -52,7 +52,7 @@ pub struct Candidate {
     pub asked: Option<Time>,
 }
 
-/// One question that has had no answer.
+/// One question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Question {
     target: IpAddr,
@@ -61,6 +61,7 @@ struct Question {
     sent: Time,
     /// Without an answer by then it counts as unanswered.
     due: Time,
+    answered: bool,
 }
 
 /// The doubts about a NIC, and its signs of life.
@@ -74,10 +75,8 @@ pub struct Confirm {
     next: Time,
     /// Whom to ask, in turn.
     candidates: VecDeque<Candidate>,
-    /// Questions without an answer, newest at the back; those of earlier doubts too: an answer may be slow.
-    open: VecDeque<Question>,
-    /// Questions put in this doubt.
-    sent: u32,
+    /// The last questions, newest at the back; those of earlier doubts too: an answer may be slow.
+    asked: VecDeque<Question>,
     /// Questions put, and answered, ever.
     pub totals: (u64, u64),
 }
@@ -103,7 +102,6 @@ impl Confirm {
     pub fn doubt(&mut self, now: Time, candidates: Vec<Candidate>) {
         self.since = Some(now);
         self.next = now;
-        self.sent = 0;
         self.candidates = candidates.into();
     }
 
@@ -134,38 +132,45 @@ impl Confirm {
 
     /// Notes a question that has been put.
     pub fn record(&mut self, asked: &Candidate, nonce: u64, now: Time) {
-        if self.open.len() == REMEMBERED {
-            self.open.pop_front();
+        if self.asked.len() == REMEMBERED {
+            self.asked.pop_front();
         }
         let Candidate { target, method, pause, .. } = *asked;
-        self.open.push_back(Question { target, method, nonce, sent: now, due: now + pause });
-        self.sent += 1;
+        let due = now + pause;
+        self.asked.push_back(Question { target, method, nonce, sent: now, due, answered: false });
         self.totals.0 += 1;
     }
 
     /// An answer to one of the questions: true if there was such a question. `nonce` where the method has one.
     pub fn answer(&mut self, target: IpAddr, method: Method, nonce: Option<u64>, at: Time) -> bool {
-        let fits = |q: &Question| {
-            q.target == target && q.method == method && nonce.is_none_or(|n| n == q.nonce) && q.sent <= at
-        };
-        let Some(position) = self.open.iter().rposition(fits) else {
-            return false;
-        };
-        self.open.remove(position);
-        self.totals.1 += 1;
-        true
+        let mut newest_first = self.asked.iter_mut().rev();
+        let fitting = newest_first.find(|q| {
+            let kind = q.target == target && q.method == method && !q.answered;
+            kind && nonce.is_none_or(|n| n == q.nonce) && q.sent <= at
+        });
+        let fits = fitting.map(|q| q.answered = true).is_some();
+        self.totals.1 += u64::from(fits);
+        fits
     }
 
     /// When the newest open question of a kind was put.
     pub fn newest(&self, target: &IpAddr, method: Method) -> Option<Time> {
-        self.open.iter().rev().find(|q| q.target == *target && q.method == method).map(|q| q.sent)
+        let mut open = self.asked.iter().rev().filter(|q| !q.answered);
+        open.find(|q| q.target == *target && q.method == method).map(|q| q.sent)
     }
 
     /// Questions of this doubt whose time to be answered has passed.
     pub fn unanswered(&self, now: Time) -> u32 {
         let since = self.since.unwrap_or(now);
-        let awaited = self.open.iter().filter(|q| q.sent >= since && q.due > now).count();
-        self.sent.saturating_sub(u32::try_from(awaited).unwrap_or(u32::MAX))
+        let of_this_doubt = self.asked.iter().rev().take_while(|q| q.sent >= since);
+        let vain = of_this_doubt.filter(|q| !q.answered && q.due <= now).count();
+        u32::try_from(vain).unwrap_or(u32::MAX)
+    }
+
+    /// What became of the questions put since `from`, without those that may still be answered: when, whom and how, answered.
+    pub fn outcomes(&self, now: Time, from: Time) -> impl Iterator<Item = (Time, (IpAddr, Method), bool)> {
+        let recent = self.asked.iter().rev().take_while(move |q| q.sent >= from);
+        recent.filter(move |q| q.answered || q.due <= now).map(|q| (q.sent, (q.target, q.method), q.answered))
     }
 
     /// Whether enough has been asked in vain for a verdict, or the detection time is over.

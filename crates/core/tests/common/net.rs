@@ -29,6 +29,8 @@ pub struct Net {
     pub cut: BTreeSet<(IfIndex, IpAddr)>,
     /// Loss of each packet, in permille.
     pub loss: u64,
+    /// Loss of each packet of a NIC, in permille.
+    pub loss_of: BTreeMap<IfIndex, u64>,
     /// Probes to be lost next.
     pub drop_next: BTreeMap<IfIndex, u32>,
     /// Delays of the next answers, instead of the host's.
@@ -65,7 +67,8 @@ impl Net {
             },
             Transmit::Advert(_) => return Vec::new(),
         };
-        if self.silent.contains(&index) || (self.loss > 0 && self.random(1000) < self.loss) {
+        let loss = self.loss_of.get(&index).copied().unwrap_or(self.loss);
+        if self.silent.contains(&index) || (loss > 0 && self.random(1000) < loss) {
             return Vec::new();
         }
         if let Some(n) = self.drop_next.get_mut(&index).filter(|n| **n > 0) {

@@ -68,6 +68,7 @@ impl Spec {
             targets: Vec::new(),
             adopt: Adopt::Static,
             confirm: self.confirm,
+            thresholds: Default::default(),
             interfaces: (0..self.nics).map(interface).collect(),
             addresses: self.data.iter().map(data).collect(),
         }

@@ -31,7 +31,7 @@ fn four_losses_are_no_failure_five_are() {
 // case 6
 #[test]
 fn losses_interleaved_with_an_answer_are_no_failure() {
-    let mut lab = Spec::default().lab();
+    let mut lab = Spec { confirm: Confirm::Off, ..Spec::default() }.lab();
     for _ in 0..10 {
         lab.net.drop_next.insert(ETH0, 4);
         lab.until(secs(2), "losses", |l| l.net.drop_next[&ETH0] == 0);

@@ -39,7 +39,9 @@ impl World {
             if broken == Some(host) {
                 return Err(format!("{} is on the broken NIC", t.addr));
             }
-            if self.scenario.settings.groups[group].failback && broken != Some(t.home) && host != t.home {
+            let lossy = self.interface(&status, t.home).is_some_and(|i| i.degraded);
+            let wanted = self.scenario.settings.groups[group].failback && broken != Some(t.home) && !lossy;
+            if wanted && host != t.home {
                 return Err(format!(
                     "{} is on {}, not home on {home}",
                     t.addr, self.scenario.nics[host].name

@@ -1,0 +1,69 @@
+//! Loss that fails nothing, and what is done about it (see `gray`).
+
+use super::{Engine, GroupId};
+use crate::action::Action;
+use crate::diag;
+use crate::gray::{self, Tally};
+use crate::group::NicId;
+use crate::probe::confirm::Method;
+use crate::probe::ring::Fate;
+use mpath_model::Time;
+use mpath_model::settings::Confirm;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Detection times over which loss condemns a NIC.
+const CONDEMNED: u32 = 2;
+/// Detection times over which a sibling must have been clean, or a NIC that was not; the ring holds no more.
+const CLEAN: u32 = 7;
+
+impl Engine {
+    /// Weighs what a NIC has lost of late.
+    pub(super) fn weigh(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        let group = &self.groups[g];
+        let fdt = group.detection.current();
+        let nic = &group.nics[n];
+        if nic.gray.is_some() {
+            if gray::pardoned(self.tally(now, g, n, fdt * CLEAN)) {
+                self.groups[g].nics[n].gray = None;
+                self.dirty = true;
+                self.tell(out, diag::trusted_again(self.about(g, n)));
+            }
+            return;
+        }
+        // While there is doubt whether it lives at all, that is the question.
+        if group.settings.confirm == Confirm::Off || group.failed || !nic.usable() || nic.confirm.doubting() {
+            return;
+        }
+        let (max_loss, last) = (group.settings.thresholds.max_loss, nic.gray_last);
+        let own = self.tally(now, g, n, fdt * CONDEMNED);
+        if !own.bad(max_loss) {
+            return;
+        }
+        let fit = |m: &NicId| *m != n && group.nics[*m].usable() && group.nics[*m].gray.is_none();
+        let siblings = (0..group.nics.len()).filter(fit).map(|m| self.tally(now, g, m, fdt * CLEAN));
+        let siblings: Vec<Tally> = siblings.collect();
+        if gray::condemned(now, own, &siblings, max_loss, last) {
+            let nic = &mut self.groups[g].nics[n];
+            (nic.gray, nic.gray_last) = (Some(now), Some(now));
+            self.dirty = true;
+            self.tell(out, diag::losing(self.about(g, n), own.percent().unwrap_or_default()));
+        }
+    }
+
+    /// What has been asked over a NIC in the last `window`, and lost: probes of both families, and confirmations.
+    pub(super) fn tally(&self, now: Time, g: GroupId, n: NicId, window: Duration) -> Tally {
+        let nic = &self.groups[g].nics[n];
+        let from = now.before(window).max(nic.repaired);
+        let mut asked: Vec<(Time, (IpAddr, Method), bool)> = nic.confirm.outcomes(now, from).collect();
+        for i in &nic.instances {
+            let method = i.methods(Confirm::Off)[0];
+            for p in i.ring.newest_first().take_while(|p| p.sent >= from) {
+                let target = p.target.filter(|_| p.fate != Fate::Outstanding);
+                asked.extend(target.map(|t| (p.sent, (t, method), matches!(p.fate, Fate::Acked(_)))));
+            }
+        }
+        asked.sort_by_key(|(sent, ..)| *sent);
+        gray::count(asked.into_iter().map(|(_, whom, answered)| (whom, answered)))
+    }
+}
