@@ -302,6 +302,35 @@ pub fn put_back(about: About<'_>, what: &str) -> Message {
     message(Level::Notice, text, Some(EventKind::Alarm), about)
 }
 
+/// Something is taken away as fast as it is put back.
+pub fn fought_over(about: About<'_>, what: &str, author: Option<&str>) -> Message {
+    let text = format!(
+        "{what} on {} has been taken away 3 times within a minute and is put back for the last time{}",
+        about.name(),
+        about.suffix()
+    );
+    suspected(message(Level::Err, text, Some(EventKind::Alarm), about), author)
+}
+
+/// It is not put back any more.
+pub fn left_alone(about: About<'_>, what: &str, author: Option<&str>) -> Message {
+    let text = format!("{what} on {} is taken away again and again: left alone for a minute", about.name());
+    suspected(message(Level::Err, text, Some(EventKind::Alarm), about), author)
+}
+
+/// It has stayed.
+pub fn fight_over(about: About<'_>, what: &str) -> Message {
+    let text = format!("{what} on {} has not been taken away for a minute: kept as before", about.name());
+    message(Level::Notice, text, Some(EventKind::Config), about)
+}
+
+fn suspected(message: Message, author: Option<&str>) -> Message {
+    match author {
+        Some(author) => message.with("by", author),
+        None => message,
+    }
+}
+
 /// An address on a member that is a data address from now on.
 pub fn adopted(about: About<'_>, what: &str) -> Message {
     message(Level::Info, format!("{what} on {} is a data address now", about.name()), None, about)

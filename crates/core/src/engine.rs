@@ -6,6 +6,7 @@ use crate::action::{Action, Refusal};
 use crate::announce::Announcer;
 use crate::diag::Message;
 use crate::group::{Group, NicId};
+use crate::guard::Guard;
 use crate::input::{BatchId, Input, RequestId};
 use crate::inventory::Inventory;
 use crate::persist::{Freeze, Persistent};
@@ -13,7 +14,7 @@ use crate::rng::Rng;
 use mpath_model::kernel::{KernelOp, Listen, Sysctl};
 use mpath_model::{Family, IfIndex, Settings, Status, Time};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ mod commands;
 mod configure;
 mod confirming;
 mod explain;
+mod foreign;
 mod foresee;
 mod foresight;
 mod freeze;
@@ -102,6 +104,9 @@ pub struct Engine {
     heat: (Time, u32),
     #[serde(with = "crate::pairs")]
     complaints: checks::Complaints,
+    guard: Guard,
+    /// Sysctls that this run has written.
+    written: BTreeSet<(String, Sysctl)>,
     /// A full scan has just been made.
     scanned: bool,
     /// A dump has been asked for.
@@ -143,6 +148,8 @@ impl Engine {
             scan_at: Time::default(),
             heat: (Time::default(), 0),
             complaints: checks::Complaints::new(),
+            guard: Guard::default(),
+            written: BTreeSet::new(),
             scanned: false,
             scanning: false,
             now: Time::default(),
@@ -165,7 +172,7 @@ impl Engine {
             Input::Configure(settings) => self.configure(settings),
             Input::Restore(persistent) => self.restored = Some(persistent),
             Input::Inventory(dump) => self.take_inventory(now, dump, out),
-            Input::Kernel(events) => self.kernel_events(&events),
+            Input::Kernel(events) => self.kernel_events(now, &events, out),
             Input::Running { index, running } => self.running(index, running),
             Input::Heard(heard) => self.heard(now, heard, out),
             Input::SendFailed { index, family, errno, .. } => self.send_failed(index, family, errno, out),
@@ -207,6 +214,7 @@ impl Engine {
             self.keeping_deadline(),
             self.cooled(),
             self.foresight.next(),
+            self.guard.deadline(),
             self.groups.iter().filter_map(|g| g.grace).min(),
             self.frozen.and_then(|f| f.until),
         ];
@@ -230,6 +238,7 @@ impl Engine {
             self.submit(now, due, out);
         }
         self.expire(now, out);
+        self.end_fights(now, out);
         self.end_grace(now);
         self.dirty |= self.keeping_due(now);
         self.prepare_plans(now, out);

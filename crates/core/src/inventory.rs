@@ -88,6 +88,10 @@ impl Inventory {
             KernelEvent::Neighbour(n) => {
                 self.neighbours.insert((n.index, n.address), n.clone());
             }
+            KernelEvent::Sysctl(interface, key, value) => {
+                self.sysctls.insert((interface.clone(), *key), *value);
+            }
+            KernelEvent::Author(_) => {}
             KernelEvent::NeighbourGone(n) => {
                 self.neighbours.remove(&(n.index, n.address));
             }

@@ -12,6 +12,7 @@ pub mod diag;
 mod engine;
 mod gray;
 mod group;
+mod guard;
 pub mod input;
 mod inventory;
 pub mod lagg;

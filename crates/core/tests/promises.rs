@@ -18,6 +18,8 @@ mod confirming;
 mod families;
 #[path = "promises/follow.rs"]
 mod follow;
+#[path = "promises/foreign.rs"]
+mod foreign;
 #[path = "promises/gray.rs"]
 mod gray;
 #[path = "promises/kernel.rs"]

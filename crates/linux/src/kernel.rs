@@ -3,6 +3,7 @@
 //! Two netlink sockets: one hears notifications, the other asks. The first joins its groups before the
 //! first dump, so that no change can fall between the two.
 
+use crate::authors::Authors;
 use crate::netlink::packet_core::DecodeError;
 use crate::netlink::{Drained, Socket, decode, encode};
 use crate::packet::Sender;
@@ -32,6 +33,7 @@ pub struct Kernel {
     macs: HashMap<IfIndex, Mac>,
     /// What was carried out before it was asked for.
     pub(crate) committed: Committed,
+    authors: Authors,
 }
 
 impl Kernel {
@@ -48,6 +50,7 @@ impl Kernel {
             names: HashMap::new(),
             macs: HashMap::new(),
             committed: Committed::default(),
+            authors: Authors::default(),
         })
     }
 
@@ -77,15 +80,16 @@ impl Kernel {
     /// Takes all events that are there, without waiting. True if the kernel had to drop some: then only a
     /// dump shows the truth.
     pub fn read_events(&mut self, out: &mut Vec<KernelEvent>) -> Result<bool, Error> {
-        let names = &mut self.names;
-        let drained = self.events.drain(|kind, flags, payload| take(names, out, kind, flags, payload))?;
+        let mut into = Into { names: &mut self.names, authors: &mut self.authors, out };
+        let drained =
+            self.events.drain(|kind, flags, port, payload| into.take(kind, flags, port, payload))?;
         Ok(drained == Drained::Overflowed)
     }
 
     /// Takes the events that were read ahead (see [`Kernel::lost_carrier`]) and none that came after them.
     pub fn take_read_ahead(&mut self, out: &mut Vec<KernelEvent>) {
-        let names = &mut self.names;
-        self.events.hand_out(|kind, flags, payload| take(names, out, kind, flags, payload));
+        let mut into = Into { names: &mut self.names, authors: &mut self.authors, out };
+        self.events.hand_out(|kind, flags, port, payload| into.take(kind, flags, port, payload));
     }
 
     /// Everything the kernel shows.
@@ -109,6 +113,11 @@ impl Kernel {
             found.sysctls.extend(values);
         }
         Ok(found)
+    }
+
+    /// The sysctls of an interface as they are now.
+    pub fn sysctls(&self, interface: &str) -> Vec<(Sysctl, i32)> {
+        Sysctl::ALL.into_iter().filter_map(|key| Some((key, sysctl::read(interface, key)?))).collect()
     }
 
     /// One interface as it is now, live carrier included; none if it does not exist.
@@ -291,19 +300,25 @@ fn announces_what_failed(op: &KernelOp, ops: &[KernelOp], errors: &[i32]) -> boo
     })
 }
 
-/// Decodes a notification.
-fn take(
-    names: &mut HashMap<IfIndex, String>,
-    out: &mut Vec<KernelEvent>,
-    kind: u16,
-    flags: u16,
-    payload: &[u8],
-) -> Result<(), DecodeError> {
-    if let Some(mut event) = decode::event(kind, flags, payload)? {
-        note(names, &mut event);
-        out.push(event);
+/// Where notifications go.
+struct Into<'a> {
+    names: &'a mut HashMap<IfIndex, String>,
+    authors: &'a mut Authors,
+    out: &'a mut Vec<KernelEvent>,
+}
+
+impl Into<'_> {
+    /// Decodes a notification.
+    fn take(&mut self, kind: u16, flags: u16, port: u32, payload: &[u8]) -> Result<(), DecodeError> {
+        if let Some(mut event) = decode::event(kind, flags, payload)? {
+            note(self.names, &mut event);
+            if self.authors.matter(&event) {
+                self.out.extend(self.authors.of(port).map(KernelEvent::Author));
+            }
+            self.out.push(event);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Keeps the names up to date and drops labels that are none.

@@ -3,6 +3,7 @@
 //! `unsafe` is in [`sys`], all knowledge of netlink messages in [`netlink`].
 
 mod adverts;
+mod authors;
 pub mod clock;
 pub mod echo;
 pub mod error;

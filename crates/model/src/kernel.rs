@@ -294,4 +294,9 @@ pub enum KernelEvent {
     Neighbour(Neighbour),
     /// A neighbour is gone.
     NeighbourGone(Neighbour),
+    /// An interface sysctl has another value than before: (interface, key, value). The kernel tells of few of them; the daemon
+    /// looks.
+    Sysctl(String, Sysctl, i32),
+    /// Another program, as far as the kernel tells which, is behind the next event.
+    Author(String),
 }

@@ -9,6 +9,7 @@ mod inquire;
 mod release;
 mod service;
 mod sources;
+mod sysctls;
 
 pub(crate) use sources::{CONTROL, Sources};
 
@@ -56,6 +57,7 @@ pub(crate) struct Daemon {
     carrier: Carrier,
     listen: Listen,
     listen_again: Option<Time>,
+    look: sysctls::Look,
     names: HashMap<IfIndex, String>,
     queue: VecDeque<Input>,
     actions: Vec<Action>,
@@ -97,6 +99,7 @@ impl Daemon {
             carrier: Carrier::default(),
             listen: Listen::default(),
             listen_again: None,
+            look: sysctls::Look::default(),
             names: HashMap::new(),
             queue: VecDeque::new(),
             actions: Vec::new(),
@@ -179,6 +182,7 @@ impl Daemon {
             self.service.next(),
             self.listen_again,
             self.journal.next(),
+            self.look.next(),
             self.again.map(|t| t.min(clock::now() + again::LOOK)),
         ];
         deadlines.into_iter().flatten().min()
@@ -201,6 +205,7 @@ impl Daemon {
         if self.carrier.next().is_some_and(|t| t <= now) {
             self.poll_carrier(now);
         }
+        self.look_at_sysctls(now);
         if self.listen_again.is_some_and(|t| t <= now) {
             self.open_sockets(self.listen.clone());
         }

@@ -4,6 +4,7 @@ use super::{Engine, GroupId, Held, SCAN_INTERVAL};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
+use crate::guard::Object;
 use crate::input::BatchId;
 use crate::plan::{self, Plan};
 use mpath_model::Mac;
@@ -58,7 +59,7 @@ impl Engine {
         if !self.batches.is_empty() || self.overheated(now, out) {
             return;
         }
-        let mut ops = self.sysctl_ops();
+        let mut ops = self.sysctl_ops(now, out);
         let (rules, routers) = (self.rule_ops(now), self.router_ops(now));
         let mut clean = Vec::new();
         let mut placed = Vec::new();
@@ -151,9 +152,15 @@ impl Engine {
     }
 
     fn plan_group(&mut self, now: Time, g: GroupId) -> Plan {
-        let held = &self.held;
-        let hold = |op: &KernelOp| held.iter().any(|h| h.until > now && h.op == *op);
-        let plan = plan::plan(&self.groups[g], &self.inventory, &hold);
+        let left = std::cell::Cell::new(0);
+        let hold = |op: &KernelOp| {
+            let alone = self.left_alone(op);
+            left.set(left.get() + usize::from(alone));
+            alone || self.held.iter().any(|h| h.until > now && h.op == *op)
+        };
+        let mut plan = plan::plan(&self.groups[g], &self.inventory, &hold);
+        // What is left alone is not waited for.
+        plan.held = plan.held.saturating_sub(left.get());
         let repeated = plan.held > 0 && self.held.iter().any(|h| h.until > now && h.times == 0);
         if repeated {
             // Done, but not seen: look again soon.
@@ -210,7 +217,7 @@ impl Engine {
         let there = &self.inventory.rules;
         let add = wanted.difference(there).map(|r| KernelOp::AddRule(*r));
         let del = there.difference(&wanted).map(|r| KernelOp::DelRule(*r));
-        add.chain(del).filter(|op| !self.holds(now, op)).collect()
+        add.chain(del).filter(|op| !self.holds(now, op) && !self.left_alone(op)).collect()
     }
 
     /// What concerns advertised default routes: their metric, and asking for them again.
@@ -240,7 +247,7 @@ impl Engine {
     }
 
     /// Sysctls of members that differ from what they must be, and of former members that differ from what they were.
-    fn sysctl_ops(&mut self) -> Vec<KernelOp> {
+    fn sysctl_ops(&mut self, now: Time, out: &mut Vec<Action>) -> Vec<KernelOp> {
         let members: BTreeSet<String> = self
             .groups
             .iter()
@@ -260,6 +267,7 @@ impl Engine {
         }
         let named: BTreeSet<&str> = self.groups.iter().flat_map(|g| &g.nics).map(|n| n.name()).collect();
         let inventory = &self.inventory;
+        self.written.retain(|(i, _)| named.contains(i.as_str()));
         self.originals.retain(|(i, _), _| named.contains(i.as_str()) || inventory.link_named(i).is_some());
         for ((interface, key), value) in &self.originals {
             // Last of all: without them, taking one address off could take others along.
@@ -267,9 +275,21 @@ impl Engine {
                 ops.push(KernelOp::SetSysctl { interface: interface.clone(), key: *key, value: *value });
             }
         }
-        let (held, now) = (&self.held, self.now);
+        let held = &self.held;
         ops.retain(|op| !held.iter().any(|h| h.until > now && h.op == *op));
+        ops.retain(|op| self.repairs_sysctl(now, op, out));
         ops
+    }
+
+    /// Whether a sysctl is written: the first time, and as long as nobody fights over it.
+    fn repairs_sysctl(&mut self, now: Time, op: &KernelOp, out: &mut Vec<Action>) -> bool {
+        let KernelOp::SetSysctl { interface, key, .. } = op else { return true };
+        let at = (interface.clone(), *key);
+        if !self.is_member(interface) || !self.written.contains(&at) {
+            self.written.insert(at);
+            return true;
+        }
+        !self.left_alone(op) && self.attacked(now, Object::Sysctl(interface.clone(), *key), None, out)
     }
 
     pub(super) fn submit(&mut self, now: Time, ops: Vec<KernelOp>, out: &mut Vec<Action>) {

@@ -23,16 +23,23 @@ impl Engine {
         }
     }
 
-    pub(super) fn kernel_events(&mut self, events: &[KernelEvent]) {
+    pub(super) fn kernel_events(&mut self, now: Time, events: &[KernelEvent], out: &mut Vec<Action>) {
+        self.foreign_hands(now, events, out);
         for event in events {
-            let neighbour = matches!(event, KernelEvent::Neighbour(_) | KernelEvent::NeighbourGone(_));
+            let minor = match event {
+                KernelEvent::Neighbour(_) | KernelEvent::NeighbourGone(_) | KernelEvent::Author(_) => true,
+                KernelEvent::Sysctl(interface, key, value) => {
+                    self.inventory.sysctls.get(&(interface.clone(), *key)) == Some(value)
+                }
+                _ => false,
+            };
             self.inventory.apply(event);
             match event {
                 KernelEvent::Link(link) if !link.up => self.note_loss(link.index),
                 KernelEvent::LinkGone(index) => self.note_loss(*index),
                 _ => {}
             }
-            self.dirty |= !neighbour;
+            self.dirty |= !minor;
             let route = matches!(
                 event,
                 KernelEvent::Route(_) | KernelEvent::RouteGone(_) | KernelEvent::RouteReplaced(_)
@@ -61,6 +68,7 @@ impl Engine {
 
     /// What was on a NIC that went down or away is lost, not deleted on purpose, even if it is back already.
     fn note_loss(&mut self, index: IfIndex) {
+        self.guard.forgive(index);
         for group in &mut self.groups {
             let Some(n) = group.nic_at(index) else { continue };
             group

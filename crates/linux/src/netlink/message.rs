@@ -15,6 +15,7 @@ pub(super) struct Header {
     pub(super) kind: u16,
     pub(super) flags: u16,
     pub(super) sequence: u32,
+    pub(super) port: u32,
 }
 
 /// First message of a datagram, its payload, and what follows.
@@ -25,6 +26,7 @@ pub(super) fn split(bytes: &[u8]) -> Option<(Header, &[u8], &[u8])> {
         kind: u16::from_ne_bytes(field(4, 2)?.try_into().ok()?),
         flags: u16::from_ne_bytes(field(6, 2)?.try_into().ok()?),
         sequence: u32::from_ne_bytes(field(8, 4)?.try_into().ok()?),
+        port: u32::from_ne_bytes(field(12, 4)?.try_into().ok()?),
     };
     let payload = bytes.get(HEADER..length)?;
     let next = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);

@@ -205,11 +205,11 @@ impl Socket {
         answer.expect("the loop ends with an answer")
     }
 
-    /// Hands every waiting notification (message type, NLM_F_* flags, payload) to `each`, without waiting.
-    /// What it fails on is counted.
+    /// Hands every waiting notification (message type, NLM_F_* flags, port of whose request caused it, payload) to `each`,
+    /// without waiting. What it fails on is counted.
     pub fn drain(
         &mut self,
-        mut each: impl FnMut(u16, u16, &[u8]) -> Result<(), DecodeError>,
+        mut each: impl FnMut(u16, u16, u32, &[u8]) -> Result<(), DecodeError>,
     ) -> Result<Drained, Error> {
         loop {
             let all = self.read_ahead()?;
@@ -222,10 +222,10 @@ impl Socket {
     }
 
     /// Hands out what has been read ahead, and nothing that came after it.
-    pub fn hand_out(&mut self, mut each: impl FnMut(u16, u16, &[u8]) -> Result<(), DecodeError>) {
+    pub fn hand_out(&mut self, mut each: impl FnMut(u16, u16, u32, &[u8]) -> Result<(), DecodeError>) {
         let mut rest = &self.inbox[..];
         while let Some((header, payload, next)) = split(rest) {
-            if each(header.kind, header.flags, payload).is_err() {
+            if each(header.kind, header.flags, header.port, payload).is_err() {
                 self.undecodable += 1;
             }
             rest = next;

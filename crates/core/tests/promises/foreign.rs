@@ -1,0 +1,126 @@
+//! Foreign hands: what is taken away is put back at once, but nobody is fought for ever.
+
+use crate::common::*;
+use mpath_core::Input;
+use mpath_model::event::EventKind;
+use mpath_model::kernel::{KernelEvent, KernelOp, Sysctl};
+
+fn adds(lab: &Lab, address: &str) -> usize {
+    let add = |op: &KernelOp| matches!(op, KernelOp::AddAddress(a) if a.addr.address == ip(address));
+    lab.ops.iter().filter(|(_, op)| add(op)).count()
+}
+
+fn alarms(lab: &Lab, text: &str) -> usize {
+    lab.events.iter().filter(|(_, e)| e.event == EventKind::Alarm && e.message.contains(text)).count()
+}
+
+fn delete(lab: &mut Lab, address: &str) {
+    for index in lab.where_is(address) {
+        let found = lab.kernel.addresses.iter().find(|a| a.index == index && a.addr.address == ip(address));
+        let addr = found.unwrap().addr;
+        lab.feed(Input::Kernel(vec![KernelEvent::Author("script (process 7)".into())]));
+        lab.kernel.drop_address(index, &addr);
+    }
+    lab.deliver();
+}
+
+#[test]
+fn an_address_that_is_deleted_ten_times_a_second_is_put_back_three_times_and_again_when_that_stops() {
+    for address in ["192.0.2.10", "192.0.2.12"] {
+        // Declared, and a test address that mpathd installed.
+        let mut lab = Spec::default().lab();
+        let begin = lab.now;
+        for _ in 0..600 {
+            delete(&mut lab, address);
+            lab.run(ms(100));
+            if lab.now - begin == secs(1) {
+                assert_eq!(alarms(&lab, "3 times within a minute"), 1, "{}", lab.story());
+            }
+        }
+        assert_eq!(adds(&lab, address), 3, "{}", lab.story());
+        assert_eq!(lab.where_is(address), [] as [u32; 0]);
+        lab.run(secs(2));
+        assert_eq!(lab.where_is(address).len(), 1, "it stopped");
+        lab.run(secs(70));
+        assert_eq!(lab.where_is(address).len(), 1);
+        assert!(lab.said().iter().any(|t| t.contains("kept as before")), "{}", lab.story());
+        let before = adds(&lab, address);
+        delete(&mut lab, address);
+        lab.run(ms(1));
+        assert_eq!(adds(&lab, address), before + 1, "and all is forgotten");
+    }
+}
+
+#[test]
+fn the_suspect_is_named() {
+    let mut lab = Spec::default().lab();
+    let addr = "192.0.2.10/24".parse().unwrap();
+    for _ in 0..3 {
+        lab.kernel.drop_address(ETH0, &addr);
+        let mut events = lab.kernel.take_events();
+        events.insert(0, KernelEvent::Author("script (process 7)".into()));
+        lab.feed(Input::Kernel(events));
+        lab.run(ms(1));
+    }
+    let (_, line) = lab.lines.iter().find(|(_, l)| l.text.contains("last time")).unwrap();
+    assert_eq!(line.fields, [("by".to_string(), "script (process 7)".to_string())]);
+}
+
+#[test]
+fn what_is_left_alone_is_put_elsewhere_all_the_same() {
+    let mut lab = Spec::default().lab();
+    for _ in 0..5 {
+        delete(&mut lab, "192.0.2.10");
+        lab.run(ms(10));
+    }
+    assert_eq!(lab.where_is("192.0.2.10"), [] as [u32; 0]);
+    lab.carrier(&[ETH0], false);
+    lab.run(ms(10));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1], "a failover is no fight");
+}
+
+#[test]
+fn a_nic_that_goes_up_and_down_is_no_fight() {
+    let mut lab = Spec { six: true, ..Spec::default() }.lab();
+    for _ in 0..10 {
+        lab.kernel.admin(ETH0, false);
+        lab.deliver();
+        lab.run(ms(200));
+        assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+        lab.kernel.admin(ETH0, true);
+        lab.deliver();
+        lab.run(ms(200));
+    }
+    assert_eq!(alarms(&lab, "3 times within a minute"), 0, "{}", lab.story());
+}
+
+#[test]
+fn a_sysctl_is_written_back_three_times() {
+    let mut lab = Spec::default().lab();
+    let key = ("eth0".to_string(), Sysctl::ArpIgnore);
+    for n in 0..10 {
+        lab.kernel.sysctls.insert(key.clone(), 0);
+        lab.feed(Input::Kernel(vec![KernelEvent::Sysctl(key.0.clone(), key.1, 0)]));
+        lab.run(ms(500));
+        assert_eq!(lab.kernel.sysctls[&key], i32::from(n < 3), "{n}");
+    }
+    assert_eq!(alarms(&lab, "arp_ignore on eth0"), 2, "{}", lab.story());
+    lab.run(secs(70));
+    assert_eq!(lab.kernel.sysctls[&key], 1);
+}
+
+#[test]
+fn a_route_of_ours_that_is_deleted_comes_back() {
+    let mut lab = Spec::default().lab();
+    for n in 0..6 {
+        let ours = lab.kernel.routes.iter().position(|r| r.protocol == 77 && r.uses(ETH1));
+        assert_eq!(ours.is_some(), n < 4, "{n} {}", lab.story());
+        let Some(at) = ours else { continue };
+        let route = lab.kernel.routes[at].clone();
+        assert_eq!(lab.kernel.apply(&KernelOp::DelRoute(route)), 0);
+        lab.deliver();
+        lab.run(ms(100));
+    }
+    lab.run(secs(70));
+    assert!(lab.kernel.routes.iter().any(|r| r.protocol == 77 && r.uses(ETH1)));
+}

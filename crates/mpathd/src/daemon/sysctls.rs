@@ -1,0 +1,57 @@
+//! The sysctls of members, which others change without the kernel telling anybody: looked at twice a second.
+
+use super::Daemon;
+use mpath_core::Input;
+use mpath_linux::clock;
+use mpath_model::kernel::{KernelEvent, Sysctl};
+use mpath_model::{IfIndex, Time};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Pause between two looks. A look takes about 30 us an interface; from [`MANY`] interfaces on it is taken less often.
+const PAUSE: Duration = Duration::from_millis(500);
+/// See [`PAUSE`].
+const MANY: u32 = 20;
+
+/// What the last look saw.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    seen: HashMap<(IfIndex, Sysctl), i32>,
+    next: Option<Time>,
+}
+
+impl Look {
+    /// When to look next.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.next
+    }
+}
+
+impl Daemon {
+    /// Tells the engine of sysctls that have changed since the last look.
+    pub(super) fn look_at_sysctls(&mut self, now: Time) {
+        let members = self.listen.carrier.clone();
+        if members.is_empty() {
+            self.look.next = None;
+            return;
+        }
+        if self.look.next.is_some_and(|t| t > now) {
+            return;
+        }
+        let rounds = 1 + u32::try_from(members.len()).unwrap_or(u32::MAX) / MANY;
+        self.look.next = Some(clock::now() + PAUSE * rounds);
+        self.look.seen.retain(|(index, _), _| members.contains(index));
+        let mut changed = Vec::new();
+        for index in members {
+            let Some(name) = self.names.get(&index) else { continue };
+            for (key, value) in self.kernel.sysctls(name) {
+                if self.look.seen.insert((index, key), value) != Some(value) {
+                    changed.push(KernelEvent::Sysctl(name.clone(), key, value));
+                }
+            }
+        }
+        if !changed.is_empty() {
+            self.feed(Input::Kernel(changed));
+        }
+    }
+}
