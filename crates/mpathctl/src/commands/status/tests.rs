@@ -5,6 +5,7 @@ use mpath_model::status::*;
 fn nic(name: &str, state: InterfaceState) -> Interface {
     let ok = state == InterfaceState::Ok;
     Interface {
+        degraded: false,
         name: name.to_owned(),
         state,
         active: ok,

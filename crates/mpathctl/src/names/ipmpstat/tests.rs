@@ -9,6 +9,7 @@ fn words(text: &str) -> Vec<String> {
 fn nic(name: &str, state: InterfaceState, active: bool, standby: bool) -> Interface {
     let ok = state == InterfaceState::Ok;
     Interface {
+        degraded: false,
         name: name.to_owned(),
         state,
         active,
