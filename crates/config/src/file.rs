@@ -2,6 +2,7 @@
 //! its module: it reads values and collects errors; what contradicts what is found in `check`.
 
 mod address;
+mod carp;
 mod check;
 mod daemon;
 mod detection;
@@ -19,15 +20,16 @@ use toml::de::DeTable;
 const KEYS: &[&str] = &["daemon", "detection", "group", "lagg", "carp"];
 
 /// Tables that the file format has and this version has not.
-const NOT_YET: [&str; 2] = ["lagg", "carp"];
+const NOT_YET: [&str; 1] = ["lagg"];
 
 /// Every table with its keys, to tell where a misplaced key belongs.
-const TABLES: [(&str, &[&str]); 5] = [
+const TABLES: [(&str, &[&str]); 6] = [
     ("[daemon]", daemon::KEYS),
     ("[detection]", detection::KEYS),
     ("[[group]]", group::KEYS),
     ("[[group.interface]]", group::INTERFACE_KEYS),
     ("[[group.address]]", group::ADDRESS_KEYS),
+    ("[[carp]]", carp::KEYS),
 ];
 
 /// The settings where there is no `mpathd.toml`.
@@ -104,7 +106,7 @@ fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults
     for name in NOT_YET {
         for span in root.spans(name) {
             cx.error(span, format!("this version of mpathd does not have [[{name}]] yet"))
-                .help("remove it; [daemon], [detection] and [[group]] are there");
+                .help("remove it; [daemon], [detection], [[group]] and [[carp]] are there");
         }
     }
     let daemon = match root.table(cx, "daemon", "[daemon]", daemon::KEYS) {
@@ -119,9 +121,13 @@ fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults
     let tables = root.tables(cx, "group", "[[group]]", group::KEYS);
     let drafts: Vec<_> = tables.iter().map(|table| group::read(cx, table)).collect();
     check::all(cx, &drafts);
+    let tables = root.tables(cx, "carp", "[[carp]]", carp::KEYS);
+    let carps: Vec<_> = tables.iter().map(|table| carp::read(cx, table)).collect();
+    carp::check(cx, &carps, &drafts);
+    let carps = carps.into_iter().filter_map(carp::Draft::finish).collect();
     detection::note_overruled_by_groups(cx, detection_table.as_ref(), &drafts, defaults);
     let groups = drafts.into_iter().map(|draft| draft.finish(&detection)).collect();
-    Settings { daemon, detection, groups, laggs: Vec::new(), carps: Vec::new() }
+    Settings { daemon, detection, groups, laggs: Vec::new(), carps }
 }
 
 /// Reports a key that its table does not have.

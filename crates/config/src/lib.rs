@@ -11,10 +11,12 @@ pub mod duration;
 mod file;
 mod load;
 mod notice;
+mod passphrase;
 mod problem;
 mod suggest;
 
 pub use defaults::Defaults;
 pub use load::{DEFAULT_CONFIG, DEFAULT_DEFAULTS, Loaded, Paths, Source, load, parse};
 pub use notice::Notice;
+pub use passphrase::passphrases;
 pub use problem::{Errors, Problem};

@@ -1,7 +1,9 @@
 //! Every message the operator can see, in one place: the texts of in.mpathd(1M) word for word with the
 //! values filled in (mpathd-behaviour.md 8, column 5.9, where that is empty L05), their level and event.
 
+use crate::carp::machine::State;
 use mpath_model::addr::{Family, Mac};
+use mpath_model::carp::CarpId;
 use mpath_model::event::{Event, EventKind, Level};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -366,4 +368,37 @@ pub fn statistics(about: About<'_>, family: Family, counts: [u64; 5]) -> Vec<Mes
     .into_iter()
     .map(|text| message(Level::Info, text, None, about))
     .collect()
+}
+
+fn about(id: &CarpId) -> About<'_> {
+    About { nic: id.over.interface(), group: id.over.group() }
+}
+
+/// CARP: a vhid has changed its state, in FreeBSD's words (lagg-carp.md B.4).
+pub fn carp_state(id: &CarpId, before: State, after: State, reason: &str) -> Message {
+    let text = format!("carp: {id}: {before} -> {after} ({reason})");
+    message(Level::Notice, text, Some(EventKind::CarpState), about(id))
+}
+
+/// CARP: the demotion counter has changed.
+pub fn carp_demoted(by: i32, to: i32, reason: &str) -> Message {
+    let text = format!("carp: demoted by {by} to {to} ({reason})");
+    message(Level::Notice, text, None, About { nic: None, group: None })
+}
+
+/// CARP: somebody uses the vhid with another passphrase or other addresses. Both hosts will be masters.
+pub fn carp_bad_digest(id: &CarpId, from: IpAddr) -> Message {
+    let text = format!("carp: {id}: wrong digest from {from}: its passphrase or its addresses differ");
+    message(Level::Warning, text, Some(EventKind::Alarm), about(id))
+}
+
+/// CARP: adverts cannot be sent.
+pub fn carp_send_error(id: &CarpId, errno: i32) -> Message {
+    let error = std::io::Error::from_raw_os_error(errno);
+    message(
+        Level::Err,
+        format!("carp: {id}: cannot send adverts: {error}"),
+        Some(EventKind::Alarm),
+        about(id),
+    )
 }

@@ -11,7 +11,7 @@ use crate::input::{BatchId, Input, RequestId};
 use crate::inventory::Inventory;
 use crate::persist::{Freeze, Persistent};
 use crate::rng::Rng;
-use mpath_model::kernel::{KernelOp, Listen, Sysctl};
+use mpath_model::kernel::{Heard, KernelOp, Listen, Packet, Sysctl};
 use mpath_model::{Family, IfIndex, Settings, Status, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 mod answers;
+mod carping;
 mod carry;
 mod checks;
 mod chronicle;
@@ -83,6 +84,7 @@ pub struct Engine {
     ident: u16,
     settings: Settings,
     groups: Vec<Group>,
+    carps: carping::Carps,
     #[serde(skip)]
     inventory: Inventory,
     started: bool,
@@ -133,6 +135,7 @@ impl Engine {
             ident,
             settings: Settings::default(),
             groups: Vec::new(),
+            carps: carping::Carps::default(),
             inventory: Inventory::default(),
             started: false,
             settled_once: false,
@@ -167,6 +170,7 @@ impl Engine {
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Action>) {
         self.now = now;
         let first = out.len();
+        self.carp_wake(now, out);
         match input {
             Input::Tick => self.tick(now, out),
             Input::Configure(settings) => self.configure(settings),
@@ -174,9 +178,15 @@ impl Engine {
             Input::Inventory(dump) => self.take_inventory(now, dump, out),
             Input::Kernel(events) => self.kernel_events(now, &events, out),
             Input::Running { index, running } => self.running(index, running),
+            Input::Heard(Heard { index, at, what: Packet::Carp(advert) }) => {
+                self.carp_heard(now, (index, at), &advert, out);
+            }
             Input::Heard(heard) => self.heard(now, heard, out),
             Input::SendFailed { index, family, errno, .. } => self.send_failed(index, family, errno, out),
             Input::Done { batch, errors } => self.done(now, batch, &errors, out),
+            Input::AdvertFailed { id, errno } => self.carp_send_failed(&id, errno, out),
+            Input::WallClock { unix } => self.carps.set_epoch(now, unix),
+            Input::Stop => self.carp_stop(now, out),
             Input::Request { id, command } => self.request(now, id, command, out),
         }
         if self.dirty && self.started {
@@ -217,6 +227,7 @@ impl Engine {
             self.guard.deadline(),
             self.groups.iter().filter_map(|g| g.grace).min(),
             self.frozen.and_then(|f| f.until),
+            self.carp_deadline(),
         ];
         first.into_iter().flatten().min()
     }
@@ -240,6 +251,7 @@ impl Engine {
         self.expire(now, out);
         self.end_fights(now, out);
         self.end_grace(now);
+        self.carp_tick(now, out);
         self.dirty |= self.keeping_due(now);
         self.prepare_plans(now, out);
     }
@@ -263,6 +275,7 @@ impl Engine {
         self.sync_targets(now);
         let moved = self.place();
         self.carry(now, moved, out);
+        self.carp_settle(now, out);
         self.persist(out);
         self.report_moves(out);
         self.answer_waiting(out);
@@ -304,7 +317,14 @@ impl Engine {
 
     /// What `mpathctl status` shows.
     pub fn snapshot(&self) -> Status {
-        let status = crate::snapshot::snapshot(&self.version, &self.groups, &self.inventory);
+        let mut status = crate::snapshot::snapshot(&self.version, &self.groups, &self.inventory);
+        (status.carps, status.carp_counters) = self.carp_snapshot();
+        let members = status.groups.iter_mut().flat_map(|g| &mut g.interfaces);
+        for u in members.chain(&mut status.ungrouped).flat_map(|i| &mut i.unmanaged) {
+            if self.carps.is_virtual(&u.address) {
+                u.reason = "CARP address".to_string();
+            }
+        }
         Status { frozen: self.frozen.is_some(), ..status }
     }
 

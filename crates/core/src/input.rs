@@ -54,6 +54,20 @@ pub enum Input {
         /// errno of each request, in order.
         errors: Vec<i32>,
     },
+    /// An advert of CARP could not be sent.
+    AdvertFailed {
+        /// Whose.
+        id: mpath_model::carp::CarpId,
+        /// errno.
+        errno: i32,
+    },
+    /// The wall clock, once at start: 2^-32 seconds since the epoch. CARP's counters begin there.
+    WallClock {
+        /// Seconds in the upper half, the fraction in the lower.
+        unix: u64,
+    },
+    /// The daemon is about to stop. CARP resigns and withdraws its addresses; everything else stays.
+    Stop,
     /// An operator asks for something.
     Request {
         /// Whom to answer.
@@ -76,6 +90,8 @@ pub enum Command {
     Thaw,
     /// Takes back what mpathd installed, of a NIC or a group, or everything: `mpathctl release [IF|GROUP]`.
     Release(Option<String>),
+    /// Adds to the CARP demotion counter: `mpathctl demote N`.
+    Demote(i32),
     /// Logs the probe statistics (SIGUSR1).
     Statistics,
 }

@@ -7,6 +7,7 @@
 pub mod action;
 mod adopt;
 mod announce;
+pub mod carp;
 mod detection;
 pub mod diag;
 mod engine;

@@ -26,6 +26,9 @@ pub struct Persistent {
     pub nics: Vec<NicMemory>,
     /// Sysctls as they were before mpathd changed them.
     pub sysctls: Vec<(String, Sysctl, i32)>,
+    /// The operator's part of the CARP demotion counter.
+    #[serde(default)]
+    pub demotion: i32,
     /// Interfaces that mpathd made as laggs, and their ports as they were found.
     #[serde(default)]
     pub laggs: Vec<LaggMemory>,

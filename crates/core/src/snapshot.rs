@@ -19,7 +19,9 @@ pub fn snapshot(version: &str, groups: &[Group], inv: &Inventory) -> Status {
         groups: named.map(|g| group(g, inv)).collect(),
         ungrouped: ungrouped.map(|g| interface(g, 0, inv)).collect(),
         laggs: Vec::new(),
+        // The engine adds those of CARP.
         carps: Vec::new(),
+        carp_counters: CarpCounters::default(),
     }
 }
 

@@ -25,6 +25,11 @@ pub enum Request {
         /// Its name.
         interface: String,
     },
+    /// Adds to the CARP demotion counter.
+    Demote {
+        /// How much; may be negative.
+        by: i32,
+    },
     /// Reads the configuration again.
     Reload,
     /// The evidence behind verdicts.
@@ -81,6 +86,7 @@ impl Request {
             Request::Watch => "org.mpathd.Watch",
             Request::Offline { .. } => "org.mpathd.Offline",
             Request::Online { .. } => "org.mpathd.Online",
+            Request::Demote { .. } => "org.mpathd.Demote",
             Request::Reload => "org.mpathd.Reload",
             Request::Explain { .. } => "org.mpathd.Explain",
             Request::PlanFailure { .. } => "org.mpathd.PlanFailure",
@@ -98,6 +104,7 @@ impl Request {
         match self {
             Request::Offline { .. }
             | Request::Online { .. }
+            | Request::Demote { .. }
             | Request::Reload
             | Request::Statistics
             | Request::Freeze { .. }
@@ -121,6 +128,7 @@ impl Request {
             Request::Explain { interface } => json!({ "interface": interface }),
             Request::PlanConfiguration { text, name } => json!({ "text": text, "name": name }),
             Request::Freeze { for_ms } => json!({ "for_ms": for_ms }),
+            Request::Demote { by } => json!({ "by": by }),
             _ => json!({}),
         }
     }
@@ -183,6 +191,7 @@ fn request(method: &str, parameters: Map<String, Value>) -> Result<Request, Fail
         "org.mpathd.Watch" => Request::Watch,
         "org.mpathd.Offline" => Request::Offline { interface: p.take("interface")? },
         "org.mpathd.Online" => Request::Online { interface: p.take("interface")? },
+        "org.mpathd.Demote" => Request::Demote { by: p.take("by")? },
         "org.mpathd.Reload" => Request::Reload,
         "org.mpathd.Explain" => Request::Explain { interface: p.take("interface")? },
         "org.mpathd.PlanFailure" => Request::PlanFailure { interface: p.take("interface")? },

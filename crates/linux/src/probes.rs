@@ -4,9 +4,9 @@ use crate::Error;
 use crate::adverts::Adverts;
 use crate::echo::{EchoSocket, Request};
 use crate::packet::{ArpListener, Sender};
-use mpath_model::carp::CarpId;
+use mpath_model::carp::{CarpId, Passphrase};
 use mpath_model::kernel::{Heard, Listen, Transmit};
-use mpath_model::{Family, IfIndex};
+use mpath_model::{Family, IfIndex, settings};
 use mpath_wire::carp::Authenticator;
 use mpath_wire::icmp;
 use nix::errno::Errno;
@@ -16,6 +16,17 @@ use std::os::fd::RawFd;
 
 /// What makes and proves the digests of each vhid.
 pub type Keys = HashMap<CarpId, Authenticator>;
+
+/// The keys of vhids with their passphrases; a vhid without one gets none, and neither sends nor believes anything.
+pub fn keys_of(carps: &[settings::Carp], passphrases: &[(CarpId, Passphrase)]) -> Keys {
+    let one = |carp: &settings::Carp| {
+        let id = carp.id();
+        let (_, passphrase) = passphrases.iter().find(|(of, _)| *of == id)?;
+        let addresses: Vec<_> = carp.addresses.iter().map(|a| a.address).collect();
+        Some((id, Authenticator::new(passphrase, carp.vhid, &addresses)))
+    };
+    carps.iter().filter_map(one).collect()
+}
 
 /// All probe sockets, and those of CARP.
 #[derive(Debug, Default)]

@@ -21,6 +21,9 @@ pub struct Status {
     pub laggs: Vec<Lagg>,
     /// carp vhids.
     pub carps: Vec<Carp>,
+    /// Packets of CARP on this host.
+    #[serde(default)]
+    pub carp_counters: CarpCounters,
 }
 
 /// State of a group.
@@ -248,8 +251,49 @@ pub struct Carp {
     pub advbase: u8,
     /// 0 to 254, in 1/256 s.
     pub advskew: u8,
-    /// Demotion counter.
+    /// Demotion counter of this host.
     pub demotion: i32,
+    /// Takes over from a master that advertises less often.
+    #[serde(default)]
+    pub preempt: bool,
+    /// Device with the virtual MAC, while it exists.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// Unicast peer for IPv4.
+    #[serde(default)]
+    pub peer: Option<IpAddr>,
+    /// Unicast peer for IPv6.
+    #[serde(default)]
+    pub peer6: Option<IpAddr>,
     /// Virtual addresses.
     pub addresses: Vec<IfAddr>,
+}
+
+/// Packets of CARP: those that were sent and received, and why some did not count (lagg-carp.md B.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarpCounters {
+    /// Adverts handed to the network.
+    pub sent: u64,
+    /// Of those, could not be sent.
+    pub senderr: u64,
+    /// Packets that came in.
+    pub received: u64,
+    /// Shorter than 36 octets.
+    pub badlen: u64,
+    /// Wrong checksum.
+    pub badsum: u64,
+    /// No such vhid on the interface.
+    pub badvhid: u64,
+    /// IPv6, and no vhid at all on the interface.
+    pub badif: u64,
+    /// Not version 2.
+    pub badver: u64,
+    /// TTL or hop limit not 255.
+    pub badttl: u64,
+    /// Wrong digest.
+    pub badauth: u64,
+    /// Own packets that came back.
+    pub own: u64,
+    /// Seen before (`replay = "strict"`).
+    pub replayed: u64,
 }

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Freeze(crate::commands::freeze::Args),
     /// End `freeze`: probes count again
     Thaw,
+    /// Add to the CARP demotion counter, so that other hosts take over
+    Demote(crate::commands::demote::Args),
     /// Check configuration files; needs no daemon
     Check(crate::commands::check::Args),
     /// Put the configuration file in force; a bad one is refused and the old one stays

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod demote;
 pub(crate) mod freeze;
 pub(crate) mod offline;
 pub(crate) mod online;
@@ -24,6 +25,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
         Command::Watch => watch::run(cli),
         Command::Offline(args) => offline::run(cli, args),
         Command::Online(args) => online::run(cli, args),
+        Command::Demote(args) => demote::run(cli, args),
         Command::Check(args) => check::run(cli, args),
         Command::Why(args) => why::run(cli, args),
         Command::Plan(args) => plan::run(cli, args),

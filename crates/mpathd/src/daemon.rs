@@ -6,11 +6,13 @@ mod carrier;
 mod effects;
 mod fast;
 mod inquire;
+mod keys;
 mod release;
 mod service;
 mod sources;
 mod sysctls;
 
+pub(crate) use keys::keys;
 pub(crate) use sources::{CONTROL, Sources};
 
 use crate::control::{Access, Call, ConnId, Server};
@@ -29,7 +31,7 @@ use mpath_core::{Action, Engine, Input};
 use mpath_ipc::{Failure, Problem, Reply, Request};
 use mpath_linux::clock;
 use mpath_linux::kernel::Kernel;
-use mpath_linux::probes::Probes;
+use mpath_linux::probes::{Keys, Probes};
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::kernel::{Heard, KernelEvent, Listen};
 use mpath_model::{IfIndex, Settings, Time};
@@ -129,6 +131,7 @@ impl Daemon {
             }
             if self.signals()? {
                 self.service.stopping();
+                self.feed(Input::Stop);
                 self.logger.say(Level::Info, "mpathd stops; addresses and routes stay where they are", &[]);
                 return Ok(());
             }
@@ -138,14 +141,16 @@ impl Daemon {
         }
     }
 
-    /// Puts settings in force.
-    pub(crate) fn configure(&mut self, settings: Settings) {
+    /// Puts settings in force. What leaves by them still speaks with its old key.
+    pub(crate) fn configure(&mut self, settings: Settings, keys: Keys) {
         self.carrier.set(settings.daemon.link_poll);
         self.feed(Input::Configure(settings));
+        self.probes.set_keys(keys);
     }
 
     /// Goes on with the settings of an engine that was handed over.
-    pub(crate) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self, keys: Keys) {
+        self.probes.set_keys(keys);
         self.carrier.set(self.engine.settings().daemon.link_poll);
     }
 
@@ -318,6 +323,7 @@ impl Daemon {
             },
             Request::Offline { interface } => self.ask(call.connection, Command::Offline(interface)),
             Request::Online { interface } => self.ask(call.connection, Command::Online(interface)),
+            Request::Demote { by } => self.ask(call.connection, Command::Demote(by)),
             Request::Statistics => self.ask(call.connection, Command::Statistics),
             // The server answers these itself.
             Request::Watch | Request::GetInfo | Request::GetInterfaceDescription { .. } => {}
@@ -360,11 +366,12 @@ impl Daemon {
             Ok(loaded) => {
                 let unkept = last_good::keep(&loaded, self.options.last_good.as_deref());
                 unkept.into_iter().for_each(|l| self.alarm(l));
+                let keys = keys(&loaded.settings).map_err(|lines| self.refuse_passphrases(&lines))?;
                 let (access, lines) = Access::of(&loaded.settings.daemon);
                 self.server.set_access(access);
                 loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
                 lines.into_iter().for_each(|l| self.logger.log(l));
-                self.configure(loaded.settings);
+                self.configure(loaded.settings, keys);
                 self.announce_event(Event {
                     event: EventKind::Config,
                     interface: None,
@@ -379,6 +386,21 @@ impl Daemon {
                 Err(Failure::ConfigError { errors })
             }
         }
+    }
+}
+
+impl Daemon {
+    /// A passphrase that was there a moment ago cannot be read any more.
+    fn refuse_passphrases(&self, lines: &[String]) -> Failure {
+        let problem = |text: &String| Problem {
+            file: None,
+            line: None,
+            column: None,
+            message: text.clone(),
+            text: text.clone(),
+        };
+        lines.iter().for_each(|l| self.logger.say(Level::Err, format!("configuration refused: {l}"), &[]));
+        Failure::ConfigError { errors: lines.iter().map(problem).collect() }
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         lines.iter().for_each(|l| eprintln!("{}", l.text));
         return Ok(());
     }
+    let keys = daemon::keys(start.settings())
+        .map_err(|lines| Failure { status: CONFIGURATION, text: lines.join("\n") })?;
     let lock = Lock::take().map_err(cannot)?;
     capabilities().map_err(cannot)?;
     let mut journal = Journal::open(&options.state_dir).map_err(cannot)?;
@@ -77,12 +79,13 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let mut daemon = match start {
         Start::Again(engine) => {
             let mut daemon = with(engine.resumed(env!("CARGO_PKG_VERSION")));
-            daemon.resume();
+            daemon.resume(keys);
             daemon
         }
         Start::Afresh(settings) => {
             let mut daemon = with(Engine::new(seed().map_err(cannot)?, env!("CARGO_PKG_VERSION")));
-            daemon.configure(settings);
+            daemon.feed(Input::WallClock { unix: since_epoch(SystemTime::now()) });
+            daemon.configure(settings, keys);
             if let Some(state) = state {
                 daemon.feed(Input::Restore(state));
             }
@@ -150,6 +153,12 @@ fn to_release(state: Option<Persistent>, options: &Options) -> Persistent {
         state.settings = mpath_config::load(&options.paths()).ok().map(|loaded| Box::new(loaded.settings));
     }
     state
+}
+
+/// In 2^-32 seconds.
+fn since_epoch(now: SystemTime) -> u64 {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() << 32 | (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000
 }
 
 /// syslog for the daemon in the background, else stderr.

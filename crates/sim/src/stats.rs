@@ -47,6 +47,9 @@ impl Stats {
             Input::SendFailed { .. } => 8,
             Input::Done { .. } => 9,
             Input::Request { .. } => 10,
+            Input::AdvertFailed { .. } => 11,
+            Input::WallClock { .. } => 12,
+            Input::Stop => 13,
         };
         self.digest = (self.digest ^ now.0 ^ (kind << 56)).wrapping_mul(0x0100_0000_01b3).rotate_left(5);
     }

@@ -16,6 +16,7 @@ use mpath_model::Status;
 use nix::sys::signal::Signal;
 use scratch::Scratch;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
@@ -74,6 +75,22 @@ impl Daemon {
         }
         daemon.run()?;
         Ok(daemon)
+    }
+
+    /// Writes a file that only its owner may read, beside the configuration; gives its path.
+    pub fn secret(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        let path = self.scratch.join(name);
+        let write = || {
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+        };
+        write().context(|| format!("write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// `mpathctl demote N`.
+    pub fn demote(&self, by: i32) -> Result<(), Error> {
+        control::demote(&self.socket(), by)
     }
 
     /// Replaces the configuration file; the running daemon takes no notice before a reload.

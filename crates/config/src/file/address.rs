@@ -12,6 +12,8 @@ pub(super) enum Role {
     Data,
     /// `test_addresses`
     Test,
+    /// `addresses` of `[[carp]]`
+    Virtual,
 }
 
 impl Role {
@@ -20,6 +22,7 @@ impl Role {
         match self {
             Role::Data => "data address",
             Role::Test => "test address",
+            Role::Virtual => "virtual address",
         }
     }
 }

@@ -35,10 +35,10 @@ pub(super) const FDT: RangeInclusive<Duration> = detection::range();
 const RTT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 
 /// Characters of a group name.
-const GROUP_NAME: usize = 31;
+pub(super) const GROUP_NAME: usize = 31;
 
 /// Characters of an interface name: IFNAMSIZ without the final NUL.
-const INTERFACE_NAME: usize = 15;
+pub(super) const INTERFACE_NAME: usize = 15;
 
 /// Named targets of a group.
 const MOST_TARGETS: usize = 64;
@@ -85,7 +85,7 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
     let no_interface = interfaces.is_empty() && cx.problems.len() == before;
     Draft {
         header: table.span.clone(),
-        name: name(cx, table, "group", GROUP_NAME),
+        name: name(cx, table, "name", "group", GROUP_NAME),
         failure_detection_time: table.duration(cx, "failure_detection_time", &FDT),
         failback: failback.zip(table.span_of("failback")).map(|(value, span)| At { value, span }),
         probe: table.word(cx, "probe", &probe).unwrap_or_default(),
@@ -118,7 +118,7 @@ fn thresholds(cx: &mut Cx<'_>, table: &Table<'_>) -> Thresholds {
 fn interfaces(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<Nic> {
     let tables = table.tables(cx, "interface", "[[group.interface]]", INTERFACE_KEYS);
     let nic = |table: &Table<'_>| Nic {
-        name: name(cx, table, "interface", INTERFACE_NAME),
+        name: name(cx, table, "name", "interface", INTERFACE_NAME),
         test_addresses: test_addresses(cx, table),
         standby: table.boolean(cx, "standby").unwrap_or_default(),
     };
@@ -138,8 +138,14 @@ fn addresses(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<Data> {
 
 /// The name of a group or an interface (dev_valid_name of the kernel; 31 characters in in.mpathd's requests,
 /// mpathd-behaviour.md 7.2).
-fn name(cx: &mut Cx<'_>, table: &Table<'_>, what: &str, longest: usize) -> Option<At<String>> {
-    let at = table.required(cx, "name")?;
+pub(super) fn name(
+    cx: &mut Cx<'_>,
+    table: &Table<'_>,
+    key: &str,
+    what: &str,
+    longest: usize,
+) -> Option<At<String>> {
+    let at = table.required(cx, key)?;
     let name = at.value;
     let bad = |c: char| c.is_whitespace() || c.is_control() || c == '/' || (what == "interface" && c == ':');
     let shown = name.escape_debug();

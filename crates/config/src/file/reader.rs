@@ -239,6 +239,25 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// The integer of a key.
+    pub(crate) fn integer(&self, cx: &mut Cx<'_>, key: &str, range: RangeInclusive<u8>) -> Option<At<u8>> {
+        let value = self.get(key)?;
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong(cx, key, value, "an integer");
+            return None;
+        };
+        let found = i64::from_str_radix(number.as_str(), number.radix()).ok();
+        let found = found.and_then(|n| u8::try_from(n).ok()).filter(|n| range.contains(n));
+        if found.is_none() {
+            cx.error(value.span(), format!("`{key}`: {number} is out of range")).help(format!(
+                "anything from {} to {} will do",
+                range.start(),
+                range.end()
+            ));
+        }
+        found.map(|n| At { value: n, span: value.span() })
+    }
+
     /// The strings of a key.
     pub(crate) fn strings(&self, cx: &mut Cx<'_>, key: &str) -> Vec<At<&'t str>> {
         self.elements(cx, key, "an array of strings")

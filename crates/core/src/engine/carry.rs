@@ -42,6 +42,8 @@ const MEMBER_SYSCTLS: [(Sysctl, i32); 7] = [
 
 /// Copies of announcements to single neighbours in one round, at most.
 const MAX_COPIES: usize = 1000;
+/// What an interface below a virtual MAC needs (lagg-carp.md C.8).
+const CARP_SYSCTLS: [(Sysctl, i32); 2] = [(Sysctl::ArpIgnore, 1), (Sysctl::ArpAnnounce, 2)];
 
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
@@ -265,13 +267,26 @@ impl Engine {
                 ops.push(KernelOp::SetSysctl { interface: interface.clone(), key, value });
             }
         }
+        let parents = self.carp_parents();
+        for interface in parents.difference(&members) {
+            for (key, value) in CARP_SYSCTLS {
+                let at = (interface.clone(), key);
+                let Some(now) = self.inventory.sysctls.get(&at).copied().filter(|v| *v != value) else {
+                    continue;
+                };
+                self.originals.entry(at).or_insert(now);
+                ops.push(KernelOp::SetSysctl { interface: interface.clone(), key, value });
+            }
+        }
+        let below =
+            |i: &String, k: &Sysctl| parents.contains(i) && CARP_SYSCTLS.iter().any(|(key, _)| key == k);
         let named: BTreeSet<&str> = self.groups.iter().flat_map(|g| &g.nics).map(|n| n.name()).collect();
         let inventory = &self.inventory;
         self.written.retain(|(i, _)| named.contains(i.as_str()));
         self.originals.retain(|(i, _), _| named.contains(i.as_str()) || inventory.link_named(i).is_some());
         for ((interface, key), value) in &self.originals {
             // Last of all: without them, taking one address off could take others along.
-            if !members.contains(interface) && !named.contains(interface.as_str()) {
+            if !members.contains(interface) && !below(interface, key) && !named.contains(interface.as_str()) {
                 ops.push(KernelOp::SetSysctl { interface: interface.clone(), key: *key, value: *value });
             }
         }
@@ -310,7 +325,7 @@ impl Engine {
 
     pub(super) fn done(&mut self, now: Time, batch: BatchId, errors: &[i32], out: &mut Vec<Action>) {
         let Some((ops, _)) = self.batches.remove(&batch) else {
-            return;
+            return self.carp_done(now, batch, errors, out);
         };
         self.dirty = true;
         for (op, errno) in ops.into_iter().zip(errors) {
@@ -471,7 +486,7 @@ pub(super) fn deletes_route(batches: &Batches, dst: &mpath_model::IfAddr) -> boo
 }
 
 /// Errors that mean the kernel already shows what was asked for, or that the interface is just going away.
-fn benign(op: &KernelOp, errno: i32) -> bool {
+pub(super) fn benign(op: &KernelOp, errno: i32) -> bool {
     match op {
         KernelOp::AddAddress(_) | KernelOp::AddRoute(..) | KernelOp::AddRule(_) => {
             errno == EEXIST || errno == ENODEV

@@ -21,6 +21,10 @@ impl Engine {
             }
             Command::Freeze(how_long) => self.freeze(now, id, how_long, out),
             Command::Thaw => self.thaw(id, out),
+            Command::Demote(more) => {
+                self.carp_demote(more, out);
+                self.reply(out, id, Ok(()));
+            }
             Command::Offline(name) => match self.offline(&name, out) {
                 Ok(()) => self.wait(now, id, Awaited::Move(name)),
                 Err(refusal) => self.reply(out, id, Err(refusal)),

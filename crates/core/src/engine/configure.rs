@@ -17,6 +17,7 @@ impl Engine {
         let leaving: Vec<Group> = old.iter().filter_map(|o| leftover(o, &groups)).collect();
         groups.extend(leaving);
         self.groups = groups;
+        self.carps.configure(settings.carps.clone());
         self.settings = settings;
         self.dirty = true;
         self.refresh_targets = true;
@@ -31,7 +32,8 @@ impl Engine {
             .inventory
             .links
             .values()
-            .filter(|l| track && l.multicast && !l.loopback && !l.point_to_point && l.master.is_none())
+            .filter(|l| track && crate::carp::plan::device(l).is_none())
+            .filter(|l| l.multicast && !l.loopback && !l.point_to_point && l.master.is_none())
             .filter(|l| !grouped(&l.name, &self.groups))
             .map(|l| l.name.clone())
             .collect();

@@ -38,6 +38,9 @@ impl Engine {
             };
             let found: Vec<_> = self.inventory.on(index).cloned().collect();
             for a in found {
+                if self.carps.is_virtual(&a.addr) {
+                    continue;
+                }
                 let group = &mut self.groups[g];
                 let known = group.addresses.iter_mut().find(|h| h.addr.address == a.addr.address);
                 if let Some(h) = known {

@@ -31,7 +31,7 @@ impl Engine {
                 KernelEvent::Sysctl(interface, key, value) => {
                     self.inventory.sysctls.get(&(interface.clone(), *key)) == Some(value)
                 }
-                _ => false,
+                _ => self.only_renews(event),
             };
             self.inventory.apply(event);
             match event {

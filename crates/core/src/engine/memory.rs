@@ -16,6 +16,7 @@ impl Engine {
     /// Takes over what an earlier run left, and finds declared addresses where they are.
     pub(super) fn restore(&mut self, now: Time, out: &mut Vec<Action>) {
         let memory = self.restored.take().unwrap_or_default();
+        self.carps.restore(memory.demotion);
         let wanted = self.settings.clone();
         let then = memory.settings.clone().filter(|s| **s != wanted);
         let changed = then.is_some();
@@ -66,6 +67,7 @@ impl Engine {
 
     fn persistent(&self) -> Persistent {
         let mut p = Persistent { version: persist::VERSION, ..Persistent::default() };
+        p.demotion = self.carps.operator();
         // While something of earlier settings has not gone home, those tell where everything may be.
         let leavings = |g: &Group| !g.clean && g.former.len() + g.lenders.len() > 0;
         let under_way = self.groups.iter().any(|g| g.retiring || leavings(g));

@@ -9,13 +9,17 @@ impl Engine {
     pub(super) fn release(&mut self, name: Option<&str>) -> Result<(), (&'static str, String)> {
         let mut settings = self.settings.clone();
         match name {
-            None => settings.groups.clear(),
+            None => {
+                settings.groups.clear();
+                settings.carps.clear();
+            }
             Some(name) => {
-                let count = settings.groups.len();
+                let count = settings.groups.len() + settings.carps.len();
                 settings.groups.retain(|g| g.name != name);
+                settings.carps.retain(|c| c.over.name() != name);
                 let left = settings.groups.iter_mut().any(|g| leave(g, name));
-                if settings.groups.len() == count && !left {
-                    let text = format!("{name} is neither a group nor a member of one");
+                if settings.groups.len() + settings.carps.len() == count && !left {
+                    let text = format!("{name} is neither a group nor a member of one, and has no vhid");
                     return Err(("unknown_interface", text));
                 }
                 settings.groups.retain(|g| !g.interfaces.is_empty());
@@ -27,7 +31,9 @@ impl Engine {
 
     /// Whether nothing is left of what is not in the settings any more.
     pub fn released(&self) -> bool {
-        let restored = self.originals.keys().all(|(interface, _)| self.is_member(interface));
+        let parents = self.carp_parents();
+        let kept = |interface: &String| self.is_member(interface) || parents.contains(interface);
+        let restored = self.originals.keys().all(|(interface, _)| kept(interface)) && self.carp_released();
         self.started && self.batches.is_empty() && restored && !self.groups.iter().any(|g| g.retiring)
     }
 }

@@ -72,6 +72,7 @@ impl Engine {
                 }
             }
         }
+        self.carp_listen(&mut listen);
         if listen != self.listen {
             self.listen = listen.clone();
             out.push(Action::Listen(listen));

@@ -30,6 +30,7 @@ fn every_request_survives_the_wire() {
         Request::Freeze { for_ms: None },
         Request::Thaw,
         Request::Statistics,
+        Request::Demote { by: -240 },
         Request::GetInfo,
         Request::GetInterfaceDescription { interface },
     ] {
@@ -130,7 +131,8 @@ fn status_keeps_the_order_of_the_contract() {
         String::from_utf8(bytes).unwrap(),
         concat!(
             r#"{"parameters":{"status":{"version":"","unsaved":false,"frozen":false,"groups":[],"#,
-            r#""ungrouped":[],"laggs":[],"carps":[]}}}"#
+            r#""ungrouped":[],"laggs":[],"carps":[],"carp_counters":{"sent":0,"senderr":0,"received":0,"#,
+            r#""badlen":0,"badsum":0,"badvhid":0,"badif":0,"badver":0,"badttl":0,"badauth":0,"own":0,"replayed":0}}}}"#
         )
     );
 }

@@ -57,6 +57,11 @@ impl Daemon {
 
     fn send(&mut self, what: &Transmit) {
         if let Err(error) = self.probes.send(what) {
+            if let Transmit::Advert(advert) = what {
+                let (id, errno) = (advert.id.clone(), error.raw_os_error().unwrap_or(0));
+                self.queue.push_back(Input::AdvertFailed { id, errno });
+                return;
+            }
             let (index, family, seq) = match what {
                 Transmit::Echo { index, target, seq, .. } => (*index, Family::of(target), Some(*seq)),
                 Transmit::Frame { index, .. } => (*index, Family::Inet, None),

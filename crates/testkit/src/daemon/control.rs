@@ -24,6 +24,10 @@ pub(super) fn on_interface(socket: &Path, method: &str, interface: &str) -> Resu
     call(socket, method, json!({ "interface": interface })).map(drop)
 }
 
+pub(super) fn demote(socket: &Path, by: i32) -> Result<(), Error> {
+    call(socket, "org.mpathd.Demote", json!({ "by": by })).map(drop)
+}
+
 fn call(socket: &Path, method: &str, parameters: Value) -> Result<Value, Error> {
     let what = || format!("call {method} on {}", socket.display());
     let mut stream = UnixStream::connect(socket).context(what)?;

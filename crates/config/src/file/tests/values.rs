@@ -46,12 +46,9 @@ fn tables_of_the_wrong_form() {
         ),
         (
             "[[lagg]]\nname = \"x\"\n",
-            "1: this version of mpathd does not have [[lagg]] yet; remove it; [daemon], [detection] and [[group]] are there",
+            "1: this version of mpathd does not have [[lagg]] yet; remove it; [daemon], [detection], [[group]] and [[carp]] are there",
         ),
-        (
-            "\n[carp]\n",
-            "2: this version of mpathd does not have [[carp]] yet; remove it; [daemon], [detection] and [[group]] are there",
-        ),
+        ("\n[carp]\n", "2: `carp` must be an array of tables, this is a table; write [[carp]]"),
     ]);
 }
 

@@ -1,0 +1,195 @@
+//! Which packets count (lagg-carp.md B.7): the checks in their order, each with its counter, and what is done about
+//! packets that were seen before (B.3).
+
+use super::counter::Counter;
+use mpath_model::carp::{Advert, Content, HeardAdvert};
+use mpath_model::settings::Replay;
+use mpath_model::status::CarpCounters;
+use mpath_model::{Family, IfIndex};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// The only version.
+const VERSION: u8 = 2;
+/// TTL of a packet that comes from this link.
+const HOPS: u8 = 255;
+
+/// Why a packet does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Shorter than 36 octets.
+    Length,
+    /// Wrong checksum.
+    Checksum,
+    /// No vhid of that number and family on the interface.
+    Vhid,
+    /// IPv6, and no vhid at all on the interface.
+    Interface,
+    /// Not version 2.
+    Version,
+    /// It has passed a router.
+    Hops,
+    /// Wrong digest: another passphrase, or other addresses.
+    Digest,
+    /// One's own.
+    Own,
+    /// Seen before.
+    Replayed,
+}
+
+/// Counts a packet that does not count.
+pub fn count(counters: &mut CarpCounters, fault: Fault) {
+    let counter = match fault {
+        Fault::Length => &mut counters.badlen,
+        Fault::Checksum => &mut counters.badsum,
+        Fault::Vhid => &mut counters.badvhid,
+        Fault::Interface => &mut counters.badif,
+        Fault::Version => &mut counters.badver,
+        Fault::Hops => &mut counters.badttl,
+        Fault::Digest => &mut counters.badauth,
+        Fault::Own => &mut counters.own,
+        Fault::Replayed => &mut counters.replayed,
+    };
+    *counter += 1;
+}
+
+/// The checks that need no vhid: length and checksum.
+pub fn well_formed(heard: &HeardAdvert) -> Result<(u8, Advert, bool), Fault> {
+    match heard.content {
+        Content::Short => Err(Fault::Length),
+        Content::BadChecksum => Err(Fault::Checksum),
+        Content::Advert { version, advert, authentic } => Ok((version, advert, authentic)),
+    }
+}
+
+/// The checks behind that of the vhid: version, hops (unless the peer is unicast), digest.
+pub fn trusted(version: u8, hops: u8, unicast: bool, authentic: bool) -> Result<(), Fault> {
+    if version != VERSION {
+        Err(Fault::Version)
+    } else if hops != HOPS && !unicast {
+        Err(Fault::Hops)
+    } else if !authentic {
+        Err(Fault::Digest)
+    } else {
+        Ok(())
+    }
+}
+
+/// Where a packet came in and what it says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Interface.
+    pub index: IfIndex,
+    /// Source address.
+    pub from: IpAddr,
+    /// Its counter.
+    pub counter: u64,
+    /// The source address is one of this host.
+    pub own_source: bool,
+    /// It came in on another member of the group than adverts leave through.
+    pub elsewhere: bool,
+}
+
+/// The counters accepted last, by family, with the interface they came in on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen([Option<(u64, IfIndex)>; 2]);
+
+impl Seen {
+    /// Whether an authentic packet is to be acted upon. `Ok(false)`: it is the copy of an accepted one that another
+    /// member of the group heard too.
+    pub fn admit(&mut self, policy: Replay, own: &Counter, a: Arrival) -> Result<bool, Fault> {
+        // Members of a group hear each other.
+        let ours = a.own_source || own.is_own(a.counter);
+        if ours && (policy != Replay::Off || a.elsewhere) {
+            return Err(Fault::Own);
+        }
+        let last = &mut self.0[usize::from(Family::of(&a.from) == Family::Inet6)];
+        if let Some((counter, index)) = *last {
+            if counter == a.counter && index != a.index {
+                return Ok(false);
+            }
+            if policy == Replay::Strict && a.counter <= counter {
+                return Err(Fault::Replayed);
+            }
+        }
+        *last = Some((a.counter, a.index));
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(content: Content) -> HeardAdvert {
+        HeardAdvert { from: IpAddr::from([192, 0, 2, 2]), hops: 255, content }
+    }
+
+    #[test]
+    fn the_checks_come_in_their_order() {
+        assert_eq!(well_formed(&heard(Content::Short)), Err(Fault::Length));
+        assert_eq!(well_formed(&heard(Content::BadChecksum)), Err(Fault::Checksum));
+        assert_eq!(trusted(3, 1, false, false), Err(Fault::Version));
+        assert_eq!(trusted(2, 254, false, false), Err(Fault::Hops));
+        assert_eq!(trusted(2, 255, false, false), Err(Fault::Digest));
+        assert_eq!(trusted(2, 254, true, true), Ok(()), "a unicast peer may be behind a router");
+        assert_eq!(trusted(2, 255, false, true), Ok(()));
+    }
+
+    #[test]
+    fn each_fault_has_a_counter() {
+        use Fault::*;
+        let mut c = CarpCounters::default();
+        for f in [Length, Checksum, Vhid, Interface, Version, Hops, Digest, Own, Replayed] {
+            count(&mut c, f);
+        }
+        let ones = CarpCounters {
+            received: 0,
+            badlen: 1,
+            badsum: 1,
+            badvhid: 1,
+            badif: 1,
+            badver: 1,
+            badttl: 1,
+            badauth: 1,
+            own: 1,
+            replayed: 1,
+            ..CarpCounters::default()
+        };
+        assert_eq!(c, ones);
+    }
+
+    fn arrival(index: IfIndex, counter: u64) -> Arrival {
+        let from = IpAddr::from([192, 0, 2, 2]);
+        Arrival { index, from, counter, own_source: false, elsewhere: index != 1 }
+    }
+
+    #[test]
+    fn replay_policies() {
+        let mut own = Counter::new(99);
+        own.draw();
+        let table = [
+            (Replay::Off, [Ok(true), Ok(true), Ok(true), Ok(true)]),
+            (Replay::Loop, [Ok(true), Ok(true), Ok(true), Err(Fault::Own)]),
+            (Replay::Strict, [Ok(true), Err(Fault::Replayed), Err(Fault::Replayed), Err(Fault::Own)]),
+        ];
+        for (policy, expected) in table {
+            let mut seen = Seen::default();
+            let got = [50, 50, 49, 100].map(|c| seen.admit(policy, &own, arrival(1, c)));
+            assert_eq!(got, expected, "{policy:?}");
+            assert_eq!(seen.admit(policy, &own, arrival(1, 101)), Ok(true));
+        }
+    }
+
+    #[test]
+    fn own_packets_and_copies_on_other_members() {
+        let own = Counter::new(0);
+        for policy in [Replay::Off, Replay::Loop, Replay::Strict] {
+            let mut seen = Seen::default();
+            let looped = Arrival { own_source: true, ..arrival(2, 5) };
+            assert_eq!(seen.admit(policy, &own, looped), Err(Fault::Own), "{policy:?}");
+            assert_eq!(seen.admit(policy, &own, arrival(1, 6)), Ok(true));
+            assert_eq!(seen.admit(policy, &own, arrival(2, 6)), Ok(false), "{policy:?}: a copy");
+        }
+    }
+}
