@@ -48,6 +48,7 @@ Examples:
   target/release/mpath-bench link                   # cable cut: how long clients are cut off
   target/release/mpath-bench link --rate 10000      # the same, seen ten times as finely
   target/release/mpath-bench silent --fdt 100ms     # black hole: how fast probes notice
+  target/release/mpath-bench crash --runs 1000      # killed at random instants: nothing may be lost
   target/release/mpath-bench calm --runs 1            # busy or stopped for 60 s: nothing may fail
   target/release/mpath-bench silent --json | jq '.cases[].measures.detection_ms'";
 
@@ -70,6 +71,12 @@ pub(crate) enum Scenario {
     /// time in force before each fault is told. Outage: as in `link`. Limits: every detection within the failure detection time, every repair under
     /// twice that, and no nic_failed without a fault.
     Silent(SilentOptions),
+    /// Kills: whether an address is ever lost
+    ///
+    /// Kills the daemon (SIGKILL) at a random instant of a failover, a repair, a reload, an offline or a NIC's removal, lets
+    /// something else happen while nobody runs, starts it again and mends everything. Limit: every address, declared
+    /// and adopted, is somewhere at every kill, and on its home alone in the end.
+    Crash,
     /// No fault at all: whether something else passes for a failure
     ///
     /// Nothing is broken while something else disturbs the daemon: `hogs` keeps every processor busy, `stop` lets

@@ -5,6 +5,7 @@
 
 mod calm;
 mod cli;
+mod crash;
 mod events;
 mod interrupt;
 mod link;
@@ -53,6 +54,7 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
     let (scenario, cases) = match &cli.scenario {
         Scenario::Link(options) => ("link", link::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
+        Scenario::Crash => ("crash", crash::run(&site, cli.runs, cli.seed)?),
         Scenario::Silent(options) => ("silent", silent::run(&site, options, cli.runs, cli.seed)?),
     };
     Ok(Report {

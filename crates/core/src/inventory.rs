@@ -1,6 +1,7 @@
 //! What the kernel shows, kept current by its events. The kernel takes some things away without saying
 //! so; those rules (linux-failover.md, pitfall 7) live here too.
 
+use crate::marks::Marks;
 use mpath_model::addr::Family;
 use mpath_model::kernel::{
     Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Rule, Sysctl, ifa,
@@ -30,17 +31,29 @@ pub struct Inventory {
     pub neighbours: BTreeMap<(IfIndex, IpAddr), Neighbour>,
     /// Sysctls by interface name and key.
     pub sysctls: BTreeMap<(String, Sysctl), i32>,
+    /// What stands in for IFA_PROTO where the kernel has none.
+    pub marks: Marks,
 }
 
 impl Inventory {
     /// Takes a complete dump in place of everything known.
     pub fn replace(&mut self, dump: Dump) {
         self.links = dump.links.into_iter().map(|l| (l.index, l)).collect();
-        self.addresses = dump.addresses.into_iter().map(|a| ((a.index, a.addr), a)).collect();
+        let marks = &mut self.marks;
+        let marked = dump.addresses.into_iter().map(|a| marks.restored(a));
+        self.addresses = marked.map(|a| ((a.index, a.addr), a)).collect();
         self.routes = dump.routes.into_iter().map(|r| (route_key(&r), r)).collect();
         self.rules = dump.rules.into_iter().collect();
         self.neighbours = dump.neighbours.into_iter().map(|n| ((n.index, n.address), n)).collect();
         self.sysctls = dump.sysctls.into_iter().map(|(i, k, v)| ((i, k), v)).collect();
+    }
+
+    /// Takes over notes of whose the addresses are.
+    pub fn recall(&mut self, ours: &[(IfIndex, IfAddr)]) {
+        self.marks.recall(ours);
+        for a in self.addresses.values_mut() {
+            *a = self.marks.restored(a.clone());
+        }
     }
 
     /// Applies one event.
@@ -57,11 +70,12 @@ impl Inventory {
                     self.sysctls.retain(|(name, _), _| *name != link.name);
                 }
                 self.addresses.retain(|(i, _), _| i != index);
+                self.marks.link_gone(*index);
                 self.neighbours.retain(|(i, _), _| i != index);
                 self.drop_routes(|r| r.uses(*index));
             }
             KernelEvent::Address(a) => {
-                self.addresses.insert((a.index, a.addr), a.clone());
+                self.addresses.insert((a.index, a.addr), self.marks.restored(a.clone()));
             }
             KernelEvent::AddressGone(a) => self.address_gone(a.index, a.addr),
             KernelEvent::Route(r) => {
@@ -123,6 +137,7 @@ impl Inventory {
     /// the IPv4 routes that prefer it as source: both without an event.
     fn address_gone(&mut self, index: IfIndex, addr: IfAddr) {
         self.addresses.remove(&(index, addr));
+        self.marks.gone(index, &addr);
         if addr.family() != Family::Inet {
             return;
         }

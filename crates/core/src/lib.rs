@@ -17,6 +17,7 @@ mod guard;
 pub mod input;
 mod inventory;
 pub mod lagg;
+mod marks;
 mod nic;
 mod pairs;
 pub mod persist;

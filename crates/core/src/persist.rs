@@ -24,6 +24,9 @@ pub struct Persistent {
     pub routes: Vec<HomedRoute>,
     /// Members with a memory.
     pub nics: Vec<NicMemory>,
+    /// Addresses that mpathd has put on interfaces, where the kernel does not keep that in mind (before Linux 5.18).
+    #[serde(default)]
+    pub unmarked: Vec<(IfIndex, IfAddr)>,
     /// Sysctls as they were before mpathd changed them.
     pub sysctls: Vec<(String, Sysctl, i32)>,
     /// The operator's part of the CARP demotion counter.

@@ -48,6 +48,8 @@ pub struct Kernel {
     next_index: IfIndex,
     /// IPv6 routes vanish without events on admin down (net.ipv6.route.skip_notify_on_dev_down).
     pub silent6: bool,
+    /// Addresses have no IFA_PROTO (before Linux 5.18).
+    pub no_marks: bool,
 }
 
 /// Prefix of the link-local networks.

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod capture;
+pub mod crash;
 pub mod daemon;
 pub mod demo;
 pub mod error;

@@ -182,3 +182,90 @@ fn restart_and_reload_lose_no_packet() {
         nothing_lost(streams);
     });
 }
+
+/// Kills at random instants; `mpath-bench crash --runs 1000` does it as often as one likes.
+#[test]
+fn killed_at_random_instants() {
+    with_daemon("killed_at_random_instants", || {
+        let mut crashes = mpath_testkit::crash::Crashes::build(None, 7).unwrap();
+        for _ in 0..20 {
+            let (tally, complaint) = crashes.round().unwrap();
+            assert_eq!((tally.lost, tally.astray), (0, 0), "round {}: {complaint:?}", tally.rounds);
+        }
+    });
+}
+
+/// A script that deletes an address ten times a second is not fought for ever, and is named.
+#[test]
+fn a_script_that_deletes_is_told_of_and_left_alone() {
+    with_daemon("a_script_that_deletes_is_told_of_and_left_alone", || {
+        let world = World::start(GroupConfig::default());
+        let host = &world.lan.server;
+        let mut deletions = 0;
+        for _ in 0..50 {
+            deletions += usize::from(host.del_address("eth0", "192.0.2.10/24").is_ok());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let log = world.daemon.log_text();
+        assert_eq!(deletions, 4, "the address and three repairs: {log}");
+        assert!(log.contains("192.0.2.10/24 on eth0 has been taken away 3 times within a minute"), "{log}");
+        let suspect = format!("process {}", std::process::id());
+        assert!(log.lines().any(|l| l.contains("left alone") && l.contains(&suspect)), "{suspect}: {log}");
+        // What is left alone on one NIC is put on another one all the same.
+        world.lan.cut(0).unwrap();
+        world.expect_on("eth1");
+    });
+}
+
+#[test]
+fn a_sysctl_changed_by_others_is_put_back_within_a_second_or_so() {
+    with_daemon("a_sysctl_changed_by_others_is_put_back_within_a_second_or_so", || {
+        const CONF: &str = "net/ipv4/conf/eth0/arp_ignore";
+        let world = World::start(GroupConfig::default());
+        world.lan.server.sysctl(CONF, "0").unwrap();
+        wait_until(Duration::from_secs(5), "it is put back", || {
+            world.lan.server.read_sysctl(CONF).unwrap() == "1"
+        });
+    });
+}
+
+/// The process stands still in the middle of a move.
+#[test]
+fn stopped_in_the_middle_of_a_move() {
+    with_daemon("stopped_in_the_middle_of_a_move", || {
+        let world = World::start(GroupConfig::default());
+        world.lan.cut(0).unwrap();
+        world.daemon.signal(Signal::SIGSTOP).unwrap();
+        std::thread::sleep(Duration::from_secs(5));
+        for data in [DATA4, DATA6] {
+            assert!(!world.lan.server.holders(data).is_empty(), "{data} is nowhere");
+        }
+        world.daemon.signal(Signal::SIGCONT).unwrap();
+        world.expect_on("eth1");
+        world.lan.plug(0).unwrap();
+        world.expect_on("eth0");
+        world.assert_tcp_survived();
+    });
+}
+
+/// A thousand interfaces come and go: events are lost, and nothing of it matters.
+#[test]
+fn a_storm_of_interfaces() {
+    with_daemon("a_storm_of_interfaces", || {
+        let world = World::start(GroupConfig::default());
+        let streams = dense(&world);
+        for n in 0..500 {
+            let (one, other) = (format!("a{n}"), format!("b{n}"));
+            world.lan.server.macvlan(&one, "eth1", None).unwrap();
+            world.lan.server.macvlan(&other, "eth1", None).unwrap();
+            world.lan.server.delete(&one).unwrap();
+            world.lan.server.delete(&other).unwrap();
+        }
+        world.lan.cut(0).unwrap();
+        world.expect_on("eth1");
+        world.lan.plug(0).unwrap();
+        world.expect_on("eth0");
+        drop(streams);
+        assert!(!world.daemon.log_text().contains("failure detected on eth1"), "{}", world.daemon.log_text());
+    });
+}

@@ -308,6 +308,11 @@ impl Engine {
     }
 
     pub(super) fn submit(&mut self, now: Time, ops: Vec<KernelOp>, out: &mut Vec<Action>) {
+        for op in &ops {
+            if let KernelOp::AddAddress(a) = op {
+                self.inventory.marks.putting(a);
+            }
+        }
         let batch = self.next_batch;
         self.next_batch += 1;
         // Announcements and neighbours change nothing in the picture: nothing has to wait for them.
@@ -329,6 +334,9 @@ impl Engine {
         };
         self.dirty = true;
         for (op, errno) in ops.into_iter().zip(errors) {
+            if let (KernelOp::AddAddress(a), true) = (&op, *errno != 0) {
+                self.inventory.marks.gone(a.index, &a.addr);
+            }
             match *errno {
                 0 => self.succeeded(now, op),
                 errno if benign(&op, errno) => {

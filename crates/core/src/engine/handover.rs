@@ -31,6 +31,7 @@ impl Engine {
     pub fn resumed(mut self, version: &str) -> Engine {
         self.version = version.to_string();
         self.listen = Listen::default();
+        self.inventory.recall(&self.persisted.unmarked);
         self
     }
 }

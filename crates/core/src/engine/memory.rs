@@ -17,6 +17,7 @@ impl Engine {
     pub(super) fn restore(&mut self, now: Time, out: &mut Vec<Action>) {
         let memory = self.restored.take().unwrap_or_default();
         self.carps.restore(memory.demotion);
+        self.inventory.recall(&memory.unmarked);
         let wanted = self.settings.clone();
         let then = memory.settings.clone().filter(|s| **s != wanted);
         let changed = then.is_some();
@@ -99,6 +100,7 @@ impl Engine {
             }));
         }
         p.frozen = self.frozen;
+        p.unmarked = self.inventory.marks.all();
         p.sysctls = self.originals.iter().map(|((i, k), v)| (i.clone(), *k, *v)).collect();
         p
     }

@@ -20,6 +20,8 @@ pub struct Kernel {
     pub neighbours: Vec<Neighbour>,
     pub sysctls: BTreeMap<(String, Sysctl), i32>,
     pub refuse: Vec<Refusal>,
+    /// Addresses have no IFA_PROTO (before Linux 5.18).
+    pub no_marks: bool,
     /// A new IPv6 address without NODAD meets another owner.
     pub conflict: bool,
     events: Vec<KernelEvent>,
@@ -196,6 +198,7 @@ impl Kernel {
 
     pub fn add_address(&mut self, wanted: &Address) {
         let mut a = wanted.clone();
+        a.protocol *= u8::from(!self.no_marks);
         if a.addr.family() == Family::Inet6 && self.conflict && !a.has(ifa::NODAD) {
             a.flags |= ifa::TENTATIVE | ifa::DADFAILED;
         } else {

@@ -31,8 +31,13 @@ fn found(spec: &Spec) -> Kernel {
 }
 
 fn lab() -> (Lab, Picture) {
+    lab_on(false)
+}
+
+fn lab_on(no_marks: bool) -> (Lab, Picture) {
     let spec = spec();
-    let kernel = found(&spec);
+    let mut kernel = found(&spec);
+    kernel.no_marks = no_marks;
     let before = picture(&kernel);
     let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
     lab.run(secs(20));
@@ -50,8 +55,8 @@ fn same(lab: &Lab, before: &Picture) {
 
 #[test]
 fn a_release_takes_everything_back_exactly() {
-    for trouble in 0..3 {
-        let (mut lab, before) = lab();
+    for (trouble, no_marks) in [(0, false), (1, false), (2, false), (0, true), (1, true), (2, true)] {
+        let (mut lab, before) = lab_on(no_marks);
         match trouble {
             1 => lab.carrier(&[ETH0], false),
             2 => lab.ask(Command::Offline("eth1".into())),
@@ -109,8 +114,8 @@ fn a_released_nic_takes_its_own_along_and_gives_away_what_is_declared() {
 #[test]
 fn a_start_without_the_settings_of_before_takes_everything_back() {
     // `mpathd --release`, or the group was removed from the file while nobody ran.
-    for broken in [false, true] {
-        let (mut lab, before) = lab();
+    for (broken, no_marks) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (mut lab, before) = lab_on(no_marks);
         lab.carrier(&[ETH0], !broken);
         lab.run(secs(2));
         lab.kernel.change_link(ETH0, |l| l.running = true);
@@ -181,8 +186,8 @@ fn well(lab: &mut Lab, what: &str) {
 #[test]
 fn every_change_of_the_settings_in_every_way() {
     for (what, change) in changes() {
-        for broken in [false, true] {
-            let (mut begin, _) = lab();
+        for (broken, no_marks) in [(false, false), (true, false), (true, true)] {
+            let (mut begin, _) = lab_on(no_marks);
             begin.carrier(&[ETH0], !broken);
             begin.run(secs(3));
             let mut reloaded = begin.clone();

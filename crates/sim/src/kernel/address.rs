@@ -40,6 +40,7 @@ impl Kernel {
             return 0;
         }
         let mut a = wanted.clone();
+        a.protocol *= u8::from(!self.no_marks);
         a.flags &= !(ifa::SECONDARY | ifa::DADFAILED);
         if six {
             if a.has(ifa::NODAD) {
@@ -70,6 +71,7 @@ impl Kernel {
         };
         let mut new = wanted.clone();
         new.addr = old.addr;
+        new.protocol *= u8::from(!self.no_marks);
         new.flags = (wanted.flags & !fixed) | (old.flags & fixed);
         self.addresses[at] = new.clone();
         self.events.push(KernelEvent::Address(new.clone()));

@@ -21,6 +21,7 @@ impl World {
         let schedule = Schedule::generate(&scenario);
         let mut kernel = Kernel::new();
         kernel.silent6 = scenario.silent6;
+        kernel.no_marks = seed % 4 == 3;
         let count = scenario.nics.len();
         let mut world = World {
             now: Time(1_000_000_000),
