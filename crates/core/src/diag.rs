@@ -72,6 +72,18 @@ pub fn nic_failure(about: About<'_>, cause: &str) -> Message {
     message(Level::Err, text, Some(EventKind::NicFailed), about).with("cause", cause)
 }
 
+/// Two members do not hear each other's broadcasts; ours.
+pub fn not_on_one_link(about: About<'_>, other: &str) -> Message {
+    let text = format!("{} and {other}{} are not on one link", about.name(), about.suffix());
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// They do again.
+pub fn on_one_link(about: About<'_>, other: &str) -> Message {
+    let text = format!("{} and {other}{} are on one link", about.name(), about.suffix());
+    message(Level::Info, text, None, about)
+}
+
 /// A NIC loses too much to be trusted with data; ours.
 pub fn losing(about: About<'_>, percent: u32) -> Message {
     let text = format!(

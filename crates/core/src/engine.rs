@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 mod answers;
+mod beaconing;
 mod carping;
 mod carry;
 mod checks;
@@ -41,6 +42,8 @@ mod probing;
 mod release;
 mod reporting;
 mod sources;
+
+pub use beaconing::Beacons;
 
 /// A full comparison with the kernel at least this often (IF_SCAN_INTERVAL).
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(20);
@@ -81,6 +84,8 @@ struct Waiting {
 pub struct Engine {
     version: String,
     rng: Rng,
+    /// Numbers of beacon rounds.
+    rounds: Rng,
     ident: u16,
     settings: Settings,
     groups: Vec<Group>,
@@ -132,6 +137,7 @@ impl Engine {
         Engine {
             version: version.to_string(),
             rng,
+            rounds: Rng::new(seed ^ 0x6265_6163_6f6e),
             ident,
             settings: Settings::default(),
             groups: Vec::new(),
@@ -216,6 +222,7 @@ impl Engine {
             Some(self.scan_at),
             probes.min(),
             doubts.min(),
+            self.beacons_deadline(),
             damped.min(),
             batches.min(),
             self.held.iter().filter(|h| !h.due).map(|h| h.until).min(),
@@ -243,6 +250,7 @@ impl Engine {
         self.end_freeze(now, out);
         self.probe(now, out);
         self.confirm(now, out);
+        self.beacons(now, out);
         self.damping(now, out);
         let due = self.announcer.due(now);
         if !due.is_empty() {

@@ -1,6 +1,7 @@
 //! A group: its members, its detection time, and what it has to keep reachable.
 
 use crate::detection::DetectionTime;
+use crate::engine::Beacons;
 use crate::nic::Nic;
 use mpath_model::kernel::{Address, Route};
 use mpath_model::settings;
@@ -29,6 +30,8 @@ pub struct Group {
     pub failed: bool,
     /// MACs of hosts that have spoken ARP on some member: whom a NIC without an address may ask.
     pub macs: BTreeMap<Ipv4Addr, Mac>,
+    /// Which members are on one link.
+    pub beacons: Beacons,
     /// Data addresses, declared ones first.
     pub addresses: Vec<HomedAddress>,
     /// Routes that follow their NIC.
@@ -146,6 +149,7 @@ impl Group {
             detection,
             failed: false,
             macs: BTreeMap::new(),
+            beacons: Beacons::default(),
             addresses: Vec::new(),
             routes: Vec::new(),
             moves: Vec::new(),
@@ -191,6 +195,11 @@ impl Group {
     /// Addresses that should be on a NIC now.
     pub fn hosted(&self, nic: NicId) -> impl Iterator<Item = &HomedAddress> {
         self.addresses.iter().filter(move |a| a.host == nic)
+    }
+
+    /// Whether two members are on different links, as far as is known.
+    pub fn apart(&self, a: NicId, b: NicId) -> bool {
+        self.beacons.apart(self.nics[a].name(), self.nics[b].name())
     }
 
     /// In service but without data: an idle standby, or a repaired NIC under FAILBACK=no (3.9, 3.14).

@@ -113,7 +113,8 @@ fn may_return(group: &Group, home: NicId, host: NicId) -> bool {
 }
 
 /// Destination for what is on `from` (3.10): an idle standby or a repaired NIC under FAILBACK=no first, else
-/// the NIC with the fewest data addresses; ties in configuration order; NICs that nothing vouches for last.
+/// the NIC with the fewest data addresses; ties in configuration order; NICs that lose a lot, that nothing
+/// vouches for, or that are on another link last.
 pub fn destination(
     group: &Group,
     from: NicId,
@@ -128,6 +129,7 @@ pub fn destination(
             let spare = !emptying_standby && group.inactive(*n);
             let load = group.hosted(*n).count();
             (
+                group.apart(from, *n),
                 group.nics[*n].gray.is_some(),
                 !group.nics[*n].proven(),
                 !spare,

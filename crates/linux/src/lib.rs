@@ -12,6 +12,7 @@ pub mod netlink;
 pub mod packet;
 pub mod prepared;
 pub mod probes;
+pub mod realtime;
 pub mod sys;
 pub mod sysctl;
 mod virtual_mac;

@@ -3,7 +3,7 @@
 use crate::{Error, clock, sys};
 use mpath_model::kernel::{Heard, Packet};
 use mpath_model::{IfIndex, Time};
-use mpath_wire::{arp, ethernet};
+use mpath_wire::{arp, beacon};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket as net;
@@ -44,29 +44,29 @@ impl Sender {
     }
 }
 
-/// Hears the ARP packets that come in on one interface.
+/// Hears the packets of one kind, ARP or beacons, that come in on one interface.
 #[derive(Debug)]
-pub struct ArpListener {
+pub struct Listener {
     fd: OwnedFd,
     index: IfIndex,
+    ethertype: u16,
 }
 
-impl ArpListener {
+impl Listener {
     /// Listens on an interface, whatever becomes of its name.
-    pub fn open(index: IfIndex) -> Result<ArpListener, Error> {
+    pub fn open(index: IfIndex, ethertype: u16) -> Result<Listener, Error> {
         let fail = |what: &str| {
-            let operation = format!("{what} of ARP socket on interface {index}");
+            let operation = format!("{what} of packet socket ({ethertype:#06x}) on interface {index}");
             move |errno| Error::system(operation, errno)
         };
         let fd = open(SockType::Datagram)?;
         // Own packets are no evidence. Older kernels mark them, see `receive`.
         let _ = sys::set_int_option(fd.as_fd(), libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
         net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
-        let address = sys::link_address(index, ethernet::ethertype::ARP)
-            .ok_or(Errno::ENODEV)
-            .map_err(fail("find address"))?;
+        let address =
+            sys::link_address(index, ethertype).ok_or(Errno::ENODEV).map_err(fail("find address"))?;
         net::bind(fd.as_raw_fd(), &address).map_err(fail("bind"))?;
-        Ok(ArpListener { fd, index })
+        Ok(Listener { fd, index, ethertype })
     }
 
     /// The descriptor, to wait on.
@@ -90,23 +90,31 @@ impl ArpListener {
         if outgoing {
             return Ok(None);
         }
-        Ok(arp::parse(&bytes[..length]).ok().map(|packet| Heard {
-            index: self.index,
-            at,
-            what: Packet::Arp {
-                reply: packet.operation == arp::Operation::Reply,
-                sender_mac: packet.sender_mac,
-                sender: packet.sender_ip,
-                target_mac: packet.target_mac,
-                target: packet.target_ip,
-            },
-        }))
+        let what = match self.ethertype {
+            beacon::ETHERTYPE => beacon::parse(&bytes[..length]).ok().map(beacon_packet),
+            _ => arp::parse(&bytes[..length]).ok().map(arp_packet),
+        };
+        Ok(what.map(|what| Heard { index: self.index, at, what }))
     }
 
     /// Whether the interface it listened on is gone, even if another one has the same index now.
     pub fn is_dead(&self) -> bool {
         net::getsockname::<LinkAddr>(self.fd()).is_ok_and(|a| a.ifindex() != self.index as usize)
     }
+}
+
+fn arp_packet(packet: arp::Arp) -> Packet {
+    Packet::Arp {
+        reply: packet.operation == arp::Operation::Reply,
+        sender_mac: packet.sender_mac,
+        sender: packet.sender_ip,
+        target_mac: packet.target_mac,
+        target: packet.target_ip,
+    }
+}
+
+fn beacon_packet(beacon: beacon::Beacon) -> Packet {
+    Packet::Beacon { round: beacon.round, sender: beacon.sender }
 }
 
 /// Receives until nothing is left, or [`BURST`] times. Whether more may be waiting.

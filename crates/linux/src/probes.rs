@@ -3,12 +3,13 @@
 use crate::Error;
 use crate::adverts::Adverts;
 use crate::echo::{EchoSocket, Request};
-use crate::packet::{ArpListener, Sender};
+use crate::packet::{Listener, Sender};
 use mpath_model::carp::{CarpId, Passphrase};
 use mpath_model::kernel::{Heard, Listen, Transmit};
 use mpath_model::{Family, IfIndex, settings};
 use mpath_wire::carp::Authenticator;
-use mpath_wire::icmp;
+use mpath_wire::ethernet::ethertype;
+use mpath_wire::{beacon, icmp};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -32,7 +33,8 @@ pub fn keys_of(carps: &[settings::Carp], passphrases: &[(CarpId, Passphrase)]) -
 #[derive(Debug, Default)]
 pub struct Probes {
     echo: BTreeMap<(IfIndex, Family), EchoSocket>,
-    arp: BTreeMap<IfIndex, ArpListener>,
+    /// By interface and EtherType.
+    listeners: BTreeMap<(IfIndex, u16), Listener>,
     adverts: Adverts,
     sender: Option<Sender>,
     generation: u64,
@@ -51,10 +53,11 @@ impl Probes {
         wanted: &Listen,
         names: &dyn Fn(IfIndex) -> Option<String>,
     ) -> Vec<(IfIndex, Error)> {
-        let before = (self.echo.len(), self.arp.len());
+        let frames: Vec<(IfIndex, u16)> = frames(wanted).collect();
+        let before = (self.echo.len(), self.listeners.len());
         self.echo.retain(|key, _| wanted.echo.contains(key));
-        self.arp.retain(|index, socket| wanted.arp.contains(index) && !socket.is_dead());
-        let mut changed = before != (self.echo.len(), self.arp.len());
+        self.listeners.retain(|key, socket| frames.contains(key) && !socket.is_dead());
+        let mut changed = before != (self.echo.len(), self.listeners.len());
         let mut errors = Vec::new();
         for key @ (index, family) in &wanted.echo {
             if !self.echo.contains_key(key) {
@@ -64,11 +67,11 @@ impl Probes {
                 }
             }
         }
-        for index in &wanted.arp {
-            if !self.arp.contains_key(index) {
-                match ArpListener::open(*index) {
-                    Ok(socket) => changed |= self.arp.insert(*index, socket).is_none(),
-                    Err(error) => errors.push((*index, named(error, *index, names))),
+        for key @ (index, ethertype) in frames {
+            if !self.listeners.contains_key(&key) {
+                match Listener::open(index, ethertype) {
+                    Ok(socket) => changed |= self.listeners.insert(key, socket).is_none(),
+                    Err(error) => errors.push((index, named(error, index, names))),
                 }
             }
         }
@@ -81,7 +84,7 @@ impl Probes {
     /// Descriptors that are open now.
     pub fn fds(&self) -> Vec<RawFd> {
         let echo = self.echo.values().map(EchoSocket::fd);
-        echo.chain(self.arp.values().map(ArpListener::fd)).chain(self.adverts.fds()).collect()
+        echo.chain(self.listeners.values().map(Listener::fd)).chain(self.adverts.fds()).collect()
     }
 
     /// Passphrases of CARP's vhids with their addresses, in place of those known before.
@@ -101,7 +104,7 @@ impl Probes {
         if let Some(socket) = self.echo.values().find(|s| s.fd() == fd) {
             return socket.receive(out);
         }
-        if let Some(socket) = self.arp.values().find(|s| s.fd() == fd) {
+        if let Some(socket) = self.listeners.values().find(|s| s.fd() == fd) {
             return socket.receive(out);
         }
         self.adverts.receive(fd, out)
@@ -135,6 +138,12 @@ impl Probes {
         }
         self.sender.as_ref().ok_or(Errno::EBADF)
     }
+}
+
+/// Whose frames are wanted, and which.
+fn frames(wanted: &Listen) -> impl Iterator<Item = (IfIndex, u16)> {
+    let arp = wanted.arp.iter().map(|i| (*i, ethertype::ARP));
+    arp.chain(wanted.beacons.iter().map(|i| (*i, beacon::ETHERTYPE)))
 }
 
 /// The error with the interface's name in place of its index.

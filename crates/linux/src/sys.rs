@@ -25,6 +25,22 @@ pub fn set_int_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> 
     set_option(fd, level, name, &value.to_ne_bytes())
 }
 
+/// sched_setscheduler(2) of the calling thread. Children do not inherit a real-time policy.
+pub fn set_scheduler(policy: i32, priority: i32) -> Result<(), Errno> {
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: the kernel only reads from `parameters`, which lives through the call; 0 is the calling thread.
+    let result = unsafe { libc::sched_setscheduler(0, policy | libc::SCHED_RESET_ON_FORK, &parameters) };
+    Errno::result(result).map(drop)
+}
+
+/// mlockall(2) of what is and what will be touched, or munlockall(2).
+pub fn lock_memory(lock: bool) -> Result<(), Errno> {
+    let all = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    // SAFETY: neither call takes a pointer; they change where pages may live, not what is in them.
+    let result = unsafe { if lock { libc::mlockall(all) } else { libc::munlockall() } };
+    Errno::result(result).map(drop)
+}
+
 /// The socket address of an interface for AF_PACKET, to bind or to send to.
 ///
 /// `protocol` is an Ethernet type in host byte order, 0 to receive nothing.

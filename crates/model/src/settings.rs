@@ -34,6 +34,8 @@ pub struct Daemon {
     pub read_group: Option<String>,
     /// Program run for each event.
     pub on_event: Option<PathBuf>,
+    /// Real-time scheduling and locked memory.
+    pub realtime: bool,
     /// Carrier polling beside kernel events.
     pub link_poll: LinkPoll,
     /// Times after a move at which the addresses are announced.
@@ -49,6 +51,7 @@ impl Default for Daemon {
             control_group: None,
             read_group: None,
             on_event: None,
+            realtime: false,
             link_poll: LinkPoll::Auto,
             announce: ms(&[0, 20, 100, 500, 1000, 2000, 5000, 30_000]),
             announce_pace: Duration::from_millis(1),

@@ -57,6 +57,7 @@ pub(crate) struct Daemon {
     again: Option<Time>,
     service: Service,
     carrier: Carrier,
+    realtime: bool,
     listen: Listen,
     listen_again: Option<Time>,
     look: sysctls::Look,
@@ -99,6 +100,7 @@ impl Daemon {
             again: None,
             service: Service::from_environment(),
             carrier: Carrier::default(),
+            realtime: false,
             listen: Listen::default(),
             listen_again: None,
             look: sysctls::Look::default(),
@@ -144,6 +146,7 @@ impl Daemon {
     /// Puts settings in force. What leaves by them still speaks with its old key.
     pub(crate) fn configure(&mut self, settings: Settings, keys: Keys) {
         self.carrier.set(settings.daemon.link_poll);
+        self.set_realtime(settings.daemon.realtime);
         self.feed(Input::Configure(settings));
         self.probes.set_keys(keys);
     }
@@ -152,6 +155,18 @@ impl Daemon {
     pub(crate) fn resume(&mut self, keys: Keys) {
         self.probes.set_keys(keys);
         self.carrier.set(self.engine.settings().daemon.link_poll);
+        self.set_realtime(self.engine.settings().daemon.realtime);
+    }
+
+    /// Without the right to it the daemon works as well as it can.
+    fn set_realtime(&mut self, wanted: bool) {
+        if wanted == std::mem::replace(&mut self.realtime, wanted) {
+            return;
+        }
+        if let Err(error) = mpath_linux::realtime::set(wanted) {
+            let text = "`realtime` is refused; CAP_SYS_NICE and CAP_IPC_LOCK are needed";
+            self.logger.say(Level::Warning, text, &[("cause", &error.to_string())]);
+        }
     }
 
     /// Writes out what is left of the log.

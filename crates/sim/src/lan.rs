@@ -4,7 +4,7 @@
 use crate::rng::Rng;
 use mpath_model::kernel::{Packet, Transmit};
 use mpath_model::{IfIndex, Mac};
-use mpath_wire::{arp, ethernet, ndisc};
+use mpath_wire::{arp, beacon, ethernet, ndisc};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -162,6 +162,11 @@ impl Lan {
     }
 
     fn frame(&self, nic: Nic, bytes: &[u8], rng: &mut Rng) -> Vec<Arrival> {
+        if let Some(beacon) = ethernet::parse(bytes).ok().and_then(|(_, p)| beacon::parse(p).ok()) {
+            let packet = Packet::Beacon { round: beacon.round, sender: beacon.sender };
+            let arrive = |nic| Arrival { after: self.delay / 2, nic, packet: packet.clone() };
+            return self.siblings(nic).map(arrive).collect();
+        }
         if let Ok((_, ndisc::Message::Solicitation(asked))) = ndisc::parse_frame(bytes) {
             return self.solicited(nic, asked.target, rng);
         }

@@ -5,6 +5,7 @@ pub mod faults;
 pub mod invariants;
 pub mod kernel;
 pub mod lan;
+pub mod loss;
 pub mod rng;
 pub mod run;
 pub mod scenario;

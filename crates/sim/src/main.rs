@@ -1,6 +1,8 @@
 //! `mpath-sim`: runs the engine of mpathd in simulated worlds and stops at the first broken invariant.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use mpath_model::settings::Confirm;
+use mpath_sim::loss::{self, Model};
 use mpath_sim::trace::Trace;
 use mpath_sim::world::World;
 use mpath_sim::{Report, run_seeds};
@@ -11,10 +13,12 @@ use std::time::{Duration, Instant};
 /// Runs the engine of mpathd in simulated worlds: a virtual kernel, a LAN and seeded faults.
 /// Exit status: 0 all invariants held, 1 one did not, 2 usage.
 #[derive(Debug, Parser)]
-#[command(name = "mpath-sim", version)]
+#[command(name = "mpath-sim", version, subcommand_negates_reqs = true)]
 struct Options {
+    #[command(subcommand)]
+    special: Option<Special>,
     /// Number of worlds
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", required = true, default_value = "0", hide_default_value = true)]
     seeds: u64,
     /// Seed of the first world
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -30,8 +34,49 @@ struct Options {
     threads: Option<usize>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Special {
+    /// False failures an hour as a function of loss, by the classic rule and with confirmation
+    Loss {
+        /// Failure detection time, ms
+        #[arg(long, value_name = "MS", default_value_t = 100)]
+        fdt: u64,
+        /// Virtual hours for each figure
+        #[arg(long, value_name = "H", default_value_t = 1)]
+        hours: u64,
+        /// Bursts of this mean length instead of independent losses, ms
+        #[arg(long, value_name = "MS")]
+        bursts: Option<u64>,
+    },
+}
+
+/// The table of `mpath-sim loss`.
+fn losses(fdt: Duration, hours: u64, bursts: Option<Duration>) -> ExitCode {
+    let time = Duration::from_secs(3600 * hours);
+    println!(
+        "failure detection time {fdt:?}, {hours} h of two NICs for each figure; NIC and group failures an hour"
+    );
+    println!("{:>6} {:>12} {:>12} {:>12} {:>14}", "loss", "off", "icmp", "all", "all: degraded");
+    for percent in [1, 5, 10, 15, 20, 25, 30, 40, 50] {
+        let model = match bursts {
+            Some(mean) => Model::Bursts { share: percent * 10, mean },
+            None => Model::Independent { loss: percent * 10 },
+        };
+        let of = |confirm| loss::run(1, fdt, confirm, model, time);
+        let (off, icmp, all) = (of(Confirm::Off), of(Confirm::Icmp), of(Confirm::All));
+        let rate = |o: loss::Outcome| (o.failures + o.group_failures) as f64 / hours as f64;
+        let gray = all.degraded as f64 / hours as f64;
+        let (off, icmp, all) = (rate(off), rate(icmp), rate(all));
+        println!("{percent:>5}% {off:>12.3} {icmp:>12.3} {all:>12.3} {gray:>14.3}");
+    }
+    ExitCode::SUCCESS
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(Special::Loss { fdt, hours, bursts }) = options.special {
+        return losses(Duration::from_millis(fdt), hours, bursts.map(Duration::from_millis));
+    }
     if options.trace {
         return traced(options.seed);
     }

@@ -346,6 +346,7 @@ impl World {
                 let family = mpath_model::Family::of(to);
                 self.daemon.listen.echo.contains(&(index, family)) && self.kernel.holds(to)
             }
+            Packet::Beacon { .. } => self.daemon.listen.beacons.contains(&index),
             Packet::Advertisement { .. } => {
                 self.daemon.listen.echo.contains(&(index, mpath_model::Family::Inet6))
             }

@@ -1,11 +1,12 @@
 //! Whatever the bytes are, no parser panics (the fixed fields are those of the RFCs each module cites).
 
-use crate::{arp, ethernet, icmp, icmp6, ipv4, ipv6, ndisc, probe};
+use crate::{arp, beacon, ethernet, icmp, icmp6, ipv4, ipv6, ndisc, probe};
 use proptest::prelude::*;
 
 fn every_parser(bytes: &[u8]) {
     let _ = ethernet::parse(bytes);
     let _ = arp::parse(bytes);
+    let _ = beacon::parse(bytes);
     let _ = ipv4::parse(bytes);
     let _ = ipv6::parse(bytes);
     let _ = icmp::parse_reply(bytes);

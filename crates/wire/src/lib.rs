@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arp;
+pub mod beacon;
 mod bytes;
 pub mod carp;
 pub mod checksum;

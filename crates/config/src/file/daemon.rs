@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(super) const KEYS: &[&str] =
-    &["control_group", "read_group", "on_event", "link_poll", "announce", "announce_pace"];
+    &["control_group", "read_group", "on_event", "realtime", "link_poll", "announce", "announce_pace"];
 
 /// Periods of carrier polling that make sense: below, the poll eats the core; above, it sees nothing in time.
 const POLL: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
@@ -30,6 +30,7 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Daemon {
         control_group: unix_group(cx, table, "control_group"),
         read_group: unix_group(cx, table, "read_group"),
         on_event: program(cx, table),
+        realtime: table.boolean(cx, "realtime").unwrap_or(default.realtime),
         link_poll: link_poll(cx, table).unwrap_or(default.link_poll),
         announce_pace: pace(cx, table).unwrap_or(default.announce_pace),
         announce: if table.has("announce") { announce(cx, table) } else { default.announce },

@@ -102,12 +102,12 @@ pub(super) fn read(cx: &mut Cx<'_>, table: &Table<'_>) -> Draft {
 fn thresholds(cx: &mut Cx<'_>, table: &Table<'_>) -> Thresholds {
     let percent = |text: &str| text.strip_suffix('%')?.parse().ok().filter(|p| (1..=100).contains(p));
     let max_loss = table.string(cx, "max_loss").and_then(|text| {
-        if percent(&text.value).is_none() {
+        if percent(text.value).is_none() {
             let message =
                 format!("`max_loss` must be a share like \"50%\", 1% to 100%, this is \"{}\"", text.value);
             cx.error(text.span.clone(), message);
         }
-        percent(&text.value)
+        percent(text.value)
     });
     Thresholds {
         max_loss: max_loss.unwrap_or(Thresholds::default().max_loss),

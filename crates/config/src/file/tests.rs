@@ -125,7 +125,7 @@ home = "eth7"
 "#;
     let want = [
         "2: `link_poll` in [daemon] cannot be \"never\"; write \"auto\", \"off\" or a duration like \"10ms\"",
-        "3: unknown key `colour` in [daemon]; known here: control_group, read_group, on_event, link_poll, announce, announce_pace",
+        "3: unknown key `colour` in [daemon]; known here: control_group, read_group, on_event, realtime, link_poll, announce, announce_pace",
         "5: `failure_detection_time`: the duration 10 has no unit; write \"10ms\" or \"10s\"",
         "6: unknown key `failbak` in [detection]; did you mean `failback`?",
         "9: `probe` in [[group]] cannot be \"auto \"; did you mean \"auto\"?",

@@ -47,6 +47,7 @@ impl Engine {
                     }
                 }
                 Packet::EchoReply { .. } => {} // somebody else's ping
+                Packet::Beacon { round, sender } => self.beacon_heard(g, heard.index, *round, *sender),
                 Packet::Advertisement { from, target } => {
                     self.advertised((g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at);
                 }

@@ -22,6 +22,8 @@ pub(super) enum Kind {
     Port,
     /// A family that the other members have is missing.
     Plumbing,
+    /// The member and another one do not hear each other.
+    Apart,
 }
 
 /// Kind, group, NIC, detail.
@@ -41,6 +43,7 @@ impl Engine {
                 found.extend(self.duplicates(g, n));
                 found.extend(self.same_mac(g, n));
                 found.extend(self.port(g, n));
+                found.extend(self.apart(g, n));
                 found.extend(self.plumbing(g, n).filter(|_| scanned));
             }
         }
@@ -97,6 +100,20 @@ impl Engine {
         let key = self.key(Kind::SameMac, g, n, group.nics[other].name());
         let message = diag::same_mac(self.about(g, n), group.nics[other].name(), mine);
         Some((key, (message, Some(diag::own_mac(self.about(g, n))))))
+    }
+
+    /// Members of a group must be on one link (in.mpathd(1M), DESCRIPTION).
+    fn apart(&self, g: GroupId, n: NicId) -> Vec<(Key, (Message, Option<Message>))> {
+        let group = &self.groups[g];
+        let others = (0..n).filter(|o| group.apart(*o, n));
+        others
+            .map(|o| {
+                let other = group.nics[o].name();
+                let message = diag::not_on_one_link(self.about(g, n), other);
+                let cure = diag::on_one_link(self.about(g, n), other);
+                (self.key(Kind::Apart, g, n, other), (message, Some(cure)))
+            })
+            .collect()
     }
 
     /// A port of a bridge, bond or team holds no addresses of its own (linux-failover.md, pitfall 27).

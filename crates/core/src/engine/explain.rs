@@ -169,6 +169,11 @@ fn sentence(kind: checks::Kind, detail: &str) -> String {
             format!("its link-layer address is that of {detail}: the switch mixes them up")
         }
         checks::Kind::Port => format!("it is a port of {detail}"),
+        checks::Kind::Apart => {
+            format!(
+                "its broadcasts are not heard by {detail}, nor the other way round: they are on different links"
+            )
+        }
         checks::Kind::Plumbing => {
             format!("it has no {detail} address while other members have: it cannot stand in for them")
         }

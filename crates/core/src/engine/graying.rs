@@ -12,7 +12,8 @@ use mpath_model::settings::Confirm;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Detection times over which loss condemns a NIC.
+/// Detection times over which loss condemns a NIC; over twice as many it must not have been much less, since chance deals
+/// bad hands.
 const CONDEMNED: u32 = 2;
 /// Detection times over which a sibling must have been clean, or a NIC that was not; the ring holds no more.
 const CLEAN: u32 = 7;
@@ -37,7 +38,8 @@ impl Engine {
         }
         let (max_loss, last) = (group.settings.thresholds.max_loss, nic.gray_last);
         let own = self.tally(now, g, n, fdt * CONDEMNED);
-        if !own.bad(max_loss) {
+        let lasting = self.tally(now, g, n, fdt * CONDEMNED * 2);
+        if !(own.bad(max_loss) && lasting.bad(max_loss * 4 / 5)) {
             return;
         }
         let fit = |m: &NicId| *m != n && group.nics[*m].usable() && group.nics[*m].gray.is_none();

@@ -8,6 +8,7 @@ use crate::group::{MoveKind, NicId};
 use crate::probe::instance::Source;
 use mpath_model::Family;
 use mpath_model::kernel::Listen;
+use mpath_model::settings::ProbeMode;
 
 impl Engine {
     /// Messages 13, 15 and 20, once what they say is true.
@@ -62,6 +63,9 @@ impl Engine {
             for nic in &group.nics {
                 let Some(index) = nic.index else { continue };
                 listen.carrier.push(index);
+                if group.settings.probe != ProbeMode::Link && !group.anonymous {
+                    listen.beacons.push(index);
+                }
                 for i in &nic.instances {
                     if matches!(i.source, Source::Echo(_)) {
                         listen.echo.push((index, i.family));

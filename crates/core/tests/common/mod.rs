@@ -175,9 +175,29 @@ impl Lab {
         if !self.kernel.links.get(&index).is_some_and(|l| l.running) {
             return;
         }
+        self.beacon(&what);
         for (after, index, what) in self.net.answers(&what) {
             let at = self.now + after;
             self.later(after, Input::Heard(Heard { index, at, what }));
+        }
+    }
+
+    /// Beacons reach the other NICs on the same switch.
+    fn beacon(&mut self, what: &Transmit) {
+        let Transmit::Frame { index, bytes } = what else { return };
+        let Ok(beacon) = mpath_wire::beacon::parse(&bytes[14..]) else { return };
+        let net = &self.net;
+        let hears = |i: &IfIndex| {
+            *i != *index && net.apart.contains(i) == net.apart.contains(index) && !net.silent.contains(i)
+        };
+        let others: Vec<IfIndex> = self.kernel.links.keys().copied().filter(hears).collect();
+        if self.net.silent.contains(index) {
+            return;
+        }
+        for index in others {
+            let what = Packet::Beacon { round: beacon.round, sender: beacon.sender };
+            let at = self.now + ms(1);
+            self.later(ms(1), Input::Heard(Heard { index, at, what }));
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Net {
     pub hosts: BTreeMap<IpAddr, Host>,
     /// NICs whose packets go nowhere.
     pub silent: BTreeSet<IfIndex>,
+    /// NICs on another switch.
+    pub apart: BTreeSet<IfIndex>,
     /// Hosts whose ICMP is filtered; ARP and Neighbour Discovery work.
     pub filtered: BTreeSet<IpAddr>,
     /// Pairs that do not reach each other.

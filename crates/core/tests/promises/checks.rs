@@ -8,7 +8,6 @@ use mpath_model::status::{InterfaceState, ProbeState};
 const DUPLICATE: &str =
     "IFF_NOFAILOVER address 192.0.2.11 is not unique and failure detection is not possible";
 const FAILED0: &str = "NIC failure detected on eth0 of group g";
-const QUIET: [&str; 0] = [];
 
 fn with_other(address: &str, index: u32, name: &str) -> Lab {
     let spec = Spec::default();
@@ -182,24 +181,53 @@ fn a_test_address_removed_from_a_failed_nic_leaves_the_decision_to_the_link() {
 }
 
 #[test]
-#[ignore = "engine: members that are not on one link are not recognised"]
 fn members_that_are_not_on_one_link_are_no_destination_while_another_exists() {
-    // Frames from eth0 reach eth2 and not eth1, which is on another switch, where a router of the same address lives.
-    let mut lab = Spec { nics: 3, ..Spec::default() }.lab();
-    let sender = std::net::Ipv4Addr::new(192, 0, 2, 10);
-    for _ in 0..100 {
-        let what = mpath_model::kernel::Packet::Arp {
-            reply: false,
-            sender_mac: mac(ETH0),
-            sender,
-            target_mac: Default::default(),
-            target: sender,
-        };
-        lab.hear(ETH2, what);
-        lab.run(secs(1));
-    }
+    // eth1 is on another switch, where a router of the same address lives.
+    let spec = Spec { nics: 3, ..Spec::default() };
+    let mut net = spec.net();
+    net.apart.insert(ETH1);
+    let mut lab = Lab::start(1, spec.settings(), spec.kernel(), net, None);
+    lab.run(secs(30));
+    let told =
+        ["eth1 and eth0 of group g are not on one link", "eth2 and eth1 of group g are not on one link"];
+    assert_eq!(lab.said(), told);
     lab.carrier(&[ETH0], false);
     lab.run(secs(2));
     assert_eq!(lab.where_is("192.0.2.10"), [ETH2]);
-    assert_ne!(lab.said(), QUIET);
+    lab.carrier(&[ETH2], false);
+    lab.run(secs(2));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1], "better than nothing");
+}
+
+#[test]
+fn put_on_one_link_again_they_are_taken_again() {
+    let mut lab = Spec { nics: 3, ..Spec::default() }.lab();
+    lab.net.apart.insert(ETH1);
+    lab.run(secs(90));
+    assert_eq!(lab.said().len(), 2, "{:?}", lab.said());
+    lab.net.apart.clear();
+    lab.run(secs(45));
+    assert_eq!(lab.count("eth1 and eth0 of group g are on one link"), 1);
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(2));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+}
+
+#[test]
+fn a_silent_member_is_a_failed_one_and_not_on_another_link() {
+    let mut lab = Spec { nics: 3, ..Spec::default() }.lab();
+    lab.silence(ETH1);
+    lab.run(secs(300));
+    assert!(!lab.said().iter().any(|t| t.contains("link")), "{:?}", lab.said());
+}
+
+#[test]
+fn nobody_can_make_up_a_beacon() {
+    let mut lab = Spec { nics: 3, ..Spec::default() }.lab();
+    lab.net.apart.insert(ETH1);
+    for _ in 0..90 {
+        lab.hear(ETH0, mpath_model::kernel::Packet::Beacon { round: 7, sender: ETH1 });
+        lab.run(secs(1));
+    }
+    assert_eq!(lab.said().len(), 2, "{:?}", lab.said());
 }

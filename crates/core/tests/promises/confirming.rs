@@ -17,7 +17,9 @@ fn confirmations(lab: &Lab, nic: IfIndex) -> Vec<(Time, bool)> {
         Transmit::Echo { index, payload, .. } if *index == nic => {
             (mpath_wire::probe::parse(payload).unwrap().kind == Kind::Confirm).then_some((*t, true))
         }
-        Transmit::Frame { index, .. } if *index == nic => Some((*t, false)),
+        Transmit::Frame { index, bytes } if *index == nic && bytes[12..14] != [0x88, 0xb5] => {
+            Some((*t, false))
+        }
         _ => None,
     };
     lab.sent.iter().filter_map(of).collect()

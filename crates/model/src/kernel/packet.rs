@@ -85,6 +85,13 @@ pub enum Packet {
         /// ar$tpa.
         target: Ipv4Addr,
     },
+    /// A beacon of some member of a group on some host (see `mpath_wire::beacon`).
+    Beacon {
+        /// Its round.
+        round: u64,
+        /// Interface of its host that sent it.
+        sender: IfIndex,
+    },
     /// A packet of CARP's protocol number.
     Carp(HeardAdvert),
 }
@@ -96,6 +103,9 @@ pub struct Listen {
     pub echo: Vec<(IfIndex, Family)>,
     /// Interfaces whose ARP packets are wanted.
     pub arp: Vec<IfIndex>,
+    /// Interfaces whose beacons are wanted.
+    #[serde(default)]
+    pub beacons: Vec<IfIndex>,
     /// Ports of laggs whose ARP packets are wanted, also those that the lagg does not take, with the link-layer address from
     /// which each is probed.
     #[serde(default)]

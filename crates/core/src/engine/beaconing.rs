@@ -1,0 +1,118 @@
+//! Whether the members of a group are on one link: a broadcast of one must be heard by the others. Who is not heard and hears
+//! nobody in three rounds is on another link, and no place for what lives on this one while there is another.
+
+use super::{Engine, GroupId, SCAN_INTERVAL};
+use crate::action::Action;
+use crate::group::NicId;
+use mpath_model::kernel::Transmit;
+use mpath_model::settings::ProbeMode;
+use mpath_model::{IfIndex, Time};
+use mpath_wire::beacon::Beacon;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Rounds in which two members have not heard each other.
+const ROUNDS: u32 = 3;
+/// The first rounds follow each other quickly.
+const EARLY: Duration = Duration::from_secs(1);
+
+/// What a group knows of its links.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Beacons {
+    /// When the next round is due; none before the first.
+    next: Option<Time>,
+    /// Rounds begun.
+    count: u32,
+    /// The round under way.
+    round: u64,
+    /// Members that sent in it.
+    senders: Vec<(NicId, IfIndex)>,
+    /// Who was heard by whom in it.
+    heard: BTreeSet<(IfIndex, IfIndex)>,
+    /// Rounds in a row in which two members did not hear each other, by name.
+    deaf: BTreeMap<(String, String), u32>,
+}
+
+impl Beacons {
+    /// Whether two members are on different links, as far as is known.
+    pub fn apart(&self, a: &str, b: &str) -> bool {
+        let pair = (a.min(b).to_string(), a.max(b).to_string());
+        self.deaf.get(&pair).is_some_and(|rounds| *rounds >= ROUNDS)
+    }
+
+    fn judge(&mut self, names: &[String], live: &[(NicId, IfIndex)]) {
+        let took_part = |m: &&(NicId, IfIndex)| live.contains(m);
+        let members: Vec<_> = self.senders.iter().filter(took_part).copied().collect();
+        for (k, (a, at)) in members.iter().enumerate() {
+            for (b, bt) in &members[k + 1..] {
+                let heard = self.heard.contains(&(*at, *bt)) || self.heard.contains(&(*bt, *at));
+                let (a, b) = (&names[*a], &names[*b]);
+                let pair = (a.min(b).clone(), a.max(b).clone());
+                let rounds = self.deaf.entry(pair).or_default();
+                *rounds = if heard { 0 } else { rounds.saturating_add(1) };
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Ends rounds and begins new ones.
+    pub(super) fn beacons(&mut self, now: Time, out: &mut Vec<Action>) {
+        for g in 0..self.groups.len() {
+            let live = self.beacon_members(g);
+            if self.groups[g].beacons.next.is_some_and(|t| t > now) || live.len() < 2 {
+                continue;
+            }
+            let round = self.rounds.next_u64();
+            let group = &mut self.groups[g];
+            let names: Vec<String> = group.nics.iter().map(|n| n.name().to_string()).collect();
+            let beacons = &mut group.beacons;
+            let before = beacons.deaf.clone();
+            beacons.judge(&names, &live);
+            self.dirty |= before != beacons.deaf;
+            beacons.next = Some(now + if beacons.count < ROUNDS { EARLY } else { SCAN_INTERVAL });
+            beacons.count = beacons.count.saturating_add(1);
+            (beacons.round, beacons.senders, beacons.heard) = (round, live.clone(), BTreeSet::new());
+            for (_, index) in live {
+                if let Some(mac) = self.inventory.links.get(&index).and_then(|l| l.mac) {
+                    let bytes = Beacon { round, sender: index }.frame(mac);
+                    out.push(Action::Send(Transmit::Frame { index, bytes }));
+                }
+            }
+        }
+    }
+
+    /// When the next round of some group is due.
+    pub(super) fn beacons_deadline(&self) -> Option<Time> {
+        let due = |g: GroupId| {
+            let next = self.groups[g].beacons.next.unwrap_or(self.now);
+            (self.beacon_members(g).len() >= 2).then_some(next)
+        };
+        (0..self.groups.len()).filter_map(due).min()
+    }
+
+    /// Members whose broadcasts must be heard: somebody has answered on them, so that their switch ports forward.
+    pub(super) fn beacon_members(&self, g: GroupId) -> Vec<(NicId, IfIndex)> {
+        let group = &self.groups[g];
+        if group.anonymous || group.retiring || group.settings.probe == ProbeMode::Link {
+            return Vec::new();
+        }
+        let live = group.nics.iter().enumerate().filter(|(_, n)| n.link && !n.failed && n.answered);
+        live.filter_map(|(n, nic)| {
+            let index = nic.index?;
+            let running = self.inventory.links.get(&index).is_some_and(|l| l.running && l.mac.is_some());
+            running.then_some((n, index))
+        })
+        .collect()
+    }
+
+    /// A beacon of ours has come in.
+    pub(super) fn beacon_heard(&mut self, g: GroupId, at: IfIndex, round: u64, sender: IfIndex) {
+        let beacons = &mut self.groups[g].beacons;
+        let sent = beacons.senders.iter().any(|(_, index)| *index == sender);
+        if round == beacons.round && sent && sender != at {
+            beacons.heard.insert((sender, at));
+        }
+    }
+}
