@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::sys::socket as net;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, sockopt};
 use nix::sys::time::TimeSpec;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6};
@@ -49,9 +50,12 @@ impl Adverts {
         *changed |= self.sockets.len() != before;
         let mut errors = Vec::new();
         for (index, family) in wanted {
-            if !self.sockets.contains_key(&(index, family)) {
+            if let Entry::Vacant(place) = self.sockets.entry((index, family)) {
                 match AdvertSocket::open(index, family) {
-                    Ok(socket) => *changed |= self.sockets.insert((index, family), socket).is_none(),
+                    Ok(socket) => {
+                        place.insert(socket);
+                        *changed = true;
+                    }
                     Err(error) => errors.push((index, error)),
                 }
             }

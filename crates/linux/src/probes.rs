@@ -11,6 +11,7 @@ use mpath_wire::carp::Authenticator;
 use mpath_wire::ethernet::ethertype;
 use mpath_wire::{beacon, icmp};
 use nix::errno::Errno;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::RawFd;
@@ -68,9 +69,12 @@ impl Probes {
             }
         }
         for key @ (index, ethertype) in frames {
-            if !self.listeners.contains_key(&key) {
+            if let Entry::Vacant(place) = self.listeners.entry(key) {
                 match Listener::open(index, ethertype) {
-                    Ok(socket) => changed |= self.listeners.insert(key, socket).is_none(),
+                    Ok(socket) => {
+                        place.insert(socket);
+                        changed = true;
+                    }
                     Err(error) => errors.push((index, named(error, index, names))),
                 }
             }

@@ -31,6 +31,7 @@ pub struct Beacons {
     /// Who was heard by whom in it.
     heard: BTreeSet<(IfIndex, IfIndex)>,
     /// Rounds in a row in which two members did not hear each other, by name.
+    #[serde(with = "crate::pairs")]
     deaf: BTreeMap<(String, String), u32>,
 }
 
