@@ -10,6 +10,8 @@ mod events;
 mod interrupt;
 mod link;
 mod machine;
+mod observer;
+mod presence;
 mod progress;
 mod render;
 mod report;
@@ -17,6 +19,7 @@ mod rng;
 mod silent;
 mod stage;
 mod stats;
+mod tcp;
 
 use clap::Parser;
 use cli::{Cli, Scenario};
@@ -52,7 +55,10 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
     let site = Site { daemon, interrupt: interrupt::Interrupt::catch()? };
     let before = Machine::look();
     let (scenario, cases) = match &cli.scenario {
-        Scenario::Link(options) => ("link", link::run(&site, options, cli.runs, cli.seed)?),
+        Scenario::Link(options) => ("link", link::run(&site, options, false, cli.runs, cli.seed)?),
+        Scenario::Late(options) => ("late", link::run(&site, options, true, cli.runs, cli.seed)?),
+        Scenario::Tcp => ("tcp", tcp::run(&site, cli.runs, cli.seed)?),
+        Scenario::Addresses(options) => ("addresses", presence::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
         Scenario::Crash => ("crash", crash::run(&site, cli.runs, cli.seed)?),
         Scenario::Silent(options) => ("silent", silent::run(&site, options, cli.runs, cli.seed)?),

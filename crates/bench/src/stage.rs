@@ -50,7 +50,16 @@ pub(crate) struct Stage {
 impl Stage {
     /// Two NICs, one data address of each family; ready when every NIC has had answers in every probed family.
     pub(crate) fn build(site: &Site, failure_detection_time: Duration) -> Result<Stage, Error> {
-        let lan = Lan::new(LanOptions::default())?;
+        Stage::build_on(site, failure_detection_time, LanOptions::default())
+    }
+
+    /// The same on a network with other options.
+    pub(crate) fn build_on(
+        site: &Site,
+        failure_detection_time: Duration,
+        options: LanOptions,
+    ) -> Result<Stage, Error> {
+        let lan = Lan::new(options)?;
         let config = GroupConfig { failure_detection_time, ..GroupConfig::default() }.text();
         let binary = Some(site.daemon.clone());
         let options = DaemonOptions { config, binary, ..DaemonOptions::default() };

@@ -106,6 +106,16 @@ pub fn failed_over(about: About<'_>, from: &str, to: &str) -> Message {
     message(Level::Notice, text, Some(EventKind::Failover), about)
 }
 
+/// A move that could not be proved.
+pub fn unproved(about: About<'_>, address: &IpAddr, target: &IpAddr, moves_on: bool) -> Message {
+    let text = if moves_on {
+        format!("{target} does not answer {address} on NIC {}: the next NIC is tried", about.name())
+    } else {
+        format!("{target} does not answer {address} on NIC {}, and there is no other NIC", about.name())
+    };
+    message(Level::Warning, text, None, about)
+}
+
 /// 14: repair.
 pub fn nic_repair(about: About<'_>) -> Message {
     let text = format!("NIC repair detected on {}{}", about.name(), about.suffix());

@@ -39,6 +39,7 @@ mod keeping;
 mod members;
 mod memory;
 mod probing;
+mod proving;
 mod release;
 mod reporting;
 mod sources;
@@ -125,6 +126,8 @@ pub struct Engine {
     chronicle: chronicle::Chronicle,
     dirty: bool,
     refresh_targets: bool,
+    /// Moves that have to show that they serve.
+    proofs: Vec<proving::Proof>,
     #[serde(skip)]
     foresight: foresight::Foresight,
 }
@@ -167,6 +170,7 @@ impl Engine {
             chronicle: chronicle::Chronicle::default(),
             dirty: false,
             refresh_targets: false,
+            proofs: Vec::new(),
             foresight: foresight::Foresight::default(),
         }
     }
@@ -232,6 +236,7 @@ impl Engine {
             self.cooled(),
             self.foresight.next(),
             self.guard.deadline(),
+            self.proving_deadline(),
             self.groups.iter().filter_map(|g| g.grace).min(),
             self.frozen.and_then(|f| f.until),
             self.carp_deadline(),
@@ -261,6 +266,7 @@ impl Engine {
         self.end_grace(now);
         self.carp_tick(now, out);
         self.dirty |= self.keeping_due(now);
+        self.prove(now, out);
         self.prepare_plans(now, out);
     }
 

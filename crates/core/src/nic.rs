@@ -54,6 +54,8 @@ pub struct Nic {
     pub answered: bool,
     /// Times of the last link-up events, newest last.
     pub link_ups: [Option<Time>; LINK_UP_PER_MIN],
+    /// A move to it could not be proved: it is avoided until then where there is another.
+    pub distrusted: Option<Time>,
     /// The flap message has been given in this episode.
     pub flap_told: bool,
     /// Taken back from offline: its addresses come home whatever FAILBACK says.
@@ -89,6 +91,7 @@ impl Nic {
             appeared: Time::default(),
             answered: false,
             link_ups: [None; LINK_UP_PER_MIN],
+            distrusted: None,
             flap_told: false,
             bring_home: false,
             gray: None,
@@ -109,6 +112,11 @@ impl Nic {
     /// May carry data: it exists and nothing speaks against it.
     pub fn usable(&self) -> bool {
         self.index.is_some() && !self.failed && !self.offline
+    }
+
+    /// Usable, but not where there is better: it loses a lot, or a move to it could not be proved.
+    pub fn doubtful(&self) -> bool {
+        self.gray.is_some() || self.distrusted.is_some()
     }
 
     /// Some family is probed.

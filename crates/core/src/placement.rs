@@ -85,7 +85,7 @@ impl Destinations {
         }
         if home != host
             && h.usable()
-            && (h.gray.is_none() || !at.usable())
+            && (!h.doubtful() || !at.usable())
             && !h.settings.standby
             && may_return(group, home, host)
         {
@@ -93,9 +93,9 @@ impl Destinations {
         }
         let awaited = at.trailing && at.link && at.index.is_some() && !at.offline;
         let elsewhere = self.0[host][usize::from(family == Family::Inet6)];
-        if at.usable() && at.gray.is_some() {
-            // Whoever loses a lot carries nothing that somebody better can carry.
-            let better = |to: &NicId| group.nics[*to].gray.is_none() && group.nics[*to].proven();
+        if at.usable() && at.doubtful() {
+            // Whoever loses a lot, or does not serve, carries nothing that somebody better can carry.
+            let better = |to: &NicId| !group.nics[*to].doubtful() && group.nics[*to].proven();
             return elsewhere.filter(better).unwrap_or(host);
         }
         let misplaced = (!at.usable() && !awaited) || (home == host && at.settings.standby);
@@ -130,7 +130,7 @@ pub fn destination(
             let load = group.hosted(*n).count();
             (
                 group.apart(from, *n),
-                group.nics[*n].gray.is_some(),
+                group.nics[*n].doubtful(),
                 !group.nics[*n].proven(),
                 !spare,
                 if spare { 0 } else { load },

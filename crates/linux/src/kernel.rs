@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 /// RTNLGRP_* (linux/rtnetlink.h): LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE,
 /// IPV6_RULE.
@@ -57,6 +58,11 @@ impl Kernel {
     /// Becomes readable when events are there.
     pub fn event_fd(&self) -> RawFd {
         self.events.fd()
+    }
+
+    /// Waits until events are there, or `patience` is over. Whether there are.
+    pub fn wait(&self, patience: Duration) -> bool {
+        self.events.wait(patience)
     }
 
     /// The socket that hears notifications, for its counters and its buffer size.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod echo;
 pub mod error;
 pub mod kernel;
+pub mod membership;
 pub mod netlink;
 pub mod packet;
 pub mod prepared;

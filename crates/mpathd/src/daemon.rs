@@ -31,6 +31,7 @@ use mpath_core::{Action, Engine, Input};
 use mpath_ipc::{Failure, Problem, Reply, Request};
 use mpath_linux::clock;
 use mpath_linux::kernel::Kernel;
+use mpath_linux::membership::Memberships;
 use mpath_linux::probes::{Keys, Probes};
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::kernel::{Heard, KernelEvent, Listen};
@@ -65,6 +66,7 @@ pub(crate) struct Daemon {
     queue: VecDeque<Input>,
     actions: Vec<Action>,
     plans: fast::Plans,
+    memberships: Memberships,
     callers: HashMap<RequestId, ConnId>,
     next_request: RequestId,
 }
@@ -108,6 +110,7 @@ impl Daemon {
             queue: VecDeque::new(),
             actions: Vec::new(),
             plans: fast::Plans::default(),
+            memberships: Memberships::default(),
             callers: HashMap::new(),
             next_request: 1,
         }

@@ -263,3 +263,87 @@ fn an_advertised_default_route_is_demoted_until_the_repair() {
         soon("as it was", &daemon, &lan.server, |i| defaults(i, eth0) == [(512, 9)]);
     });
 }
+
+/// A program that joined a group by its data address hears it again after the cut, and the daemon leaves it at home.
+#[test]
+fn multicast_groups_follow() {
+    with_daemon("multicast_groups_follow", || {
+        let lan = Lan::new(LanOptions::default()).unwrap();
+        let config = data(&[("192.0.2.10/24", "eth0"), ("2001:db8:1::10/64", "eth0")]);
+        let daemon = Daemon::start(&lan.server, &config).unwrap();
+        soon("placed", &daemon, &lan.server, |i| i.addresses.iter().any(|a| a.protocol == 77));
+        let group = std::net::Ipv4Addr::new(239, 1, 2, 3);
+        let program = lan.server.run(|| {
+            let socket = std::net::UdpSocket::bind(("0.0.0.0", 9999)).unwrap();
+            socket.join_multicast_v4(&group, &"192.0.2.10".parse().unwrap()).unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            socket
+        });
+        lan.near.add_route("eth0", "239.0.0.0/8", "192.0.2.1").unwrap();
+        let sender = lan.near.run(|| std::net::UdpSocket::bind(("192.0.2.200", 0)).unwrap());
+        let hears = |what: &str| {
+            let round = || {
+                sender.send_to(b"news", (group, 9999)).unwrap();
+                program.recv(&mut [0; 16]).is_ok().then_some(())
+            };
+            assert!(poll_until(SOON, round).is_some(), "{what}\n{}", daemon.log_text());
+        };
+        hears("at home");
+        lan.cut(0).unwrap();
+        let moved = || (lan.server.holders("192.0.2.10") == ["eth1"]).then_some(());
+        poll_until(SOON, moved).unwrap();
+        let joined = |nic: &str| {
+            let table = lan.server.run(|| std::fs::read_to_string("/proc/thread-self/net/igmp").unwrap());
+            let mut here = false;
+            table.lines().any(|line| {
+                if line.starts_with(|c: char| c.is_ascii_digit()) {
+                    here = line.contains(nic);
+                }
+                here && line.contains("030201EF")
+            })
+        };
+        assert!(poll_until(SOON, || joined("eth1").then_some(())).is_some(), "{}", daemon.log_text());
+        while program.recv(&mut [0; 16]).is_ok() {}
+        hears("after the cut");
+        lan.plug(0).unwrap();
+        assert!(poll_until(SOON, || (!joined("eth1")).then_some(())).is_some(), "left again");
+        hears("at home again");
+    });
+}
+
+/// The new NIC has a link and lets nothing out: the move cannot be proved, and the next NIC is used.
+#[test]
+fn a_move_that_cannot_be_proved_goes_on_to_the_next_nic() {
+    with_daemon("a_move_that_cannot_be_proved_goes_on_to_the_next_nic", || {
+        let lan = Lan::new(LanOptions { nics: 3, ..LanOptions::default() }).unwrap();
+        let third =
+            "\n[[group.interface]]\nname = \"eth2\"\ntest_addresses = [\"192.0.2.13/24\", \"link-local\"]\n";
+        // Slow probes: the proof finds it first.
+        let config = data(&[("192.0.2.10/24", "eth0"), ("2001:db8:1::10/64", "eth0")])
+            .replace("= \"1s\"", "= \"30s\"")
+            .replacen("\n[[group.address]]", &format!("{third}\n[[group.address]]"), 1);
+        let daemon = Daemon::start(&lan.server, &config).unwrap();
+        soon("placed", &daemon, &lan.server, |i| i.addresses.iter().any(|a| a.protocol == 77));
+        // Somebody must have answered once, to be a witness.
+        let answered = || {
+            let before = daemon.log().len();
+            daemon.signal(nix::sys::signal::Signal::SIGUSR1).unwrap();
+            daemon.wait_log_after(before, SOON, "probe acks received").unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            let lines = daemon.log().into_iter().skip(before);
+            let acks =
+                lines.filter_map(|l| Some(l.text.split_once("probe acks received ")?.1.trim().to_owned()));
+            let acks: Vec<String> = acks.collect();
+            (acks.len() == 6 && acks.iter().all(|n| n != "0")).then_some(())
+        };
+        assert!(poll_until(Duration::from_secs(40), answered).is_some(), "{}", daemon.log_text());
+        lan.blackhole_outbound(1).unwrap();
+        lan.cut(0).unwrap();
+        let moved = || (lan.server.holders("192.0.2.10") == ["eth2"]).then_some(());
+        let log = || daemon.log_text();
+        assert!(poll_until(SOON, moved).is_some(), "{:?}\n{}", lan.server.addresses(), log());
+        assert!(log().contains("on NIC eth1: the next NIC is tried"), "{}", log());
+        let both = || (lan.server.holders("2001:db8:1::10") == ["eth2"]).then_some(());
+        assert!(poll_until(SOON, both).is_some(), "{:?}\n{}", lan.server.addresses(), log());
+    });
+}

@@ -52,9 +52,12 @@ impl Engine {
                     self.advertised((g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at);
                 }
                 Packet::Carp(_) => {} // not a matter of groups
-                Packet::Arp { reply, sender_mac, sender, target_mac, .. } => {
+                Packet::Arp { reply, sender_mac, sender, target_mac, target } => {
                     let own = self.inventory.links.get(&heard.index).and_then(|l| l.mac);
                     let answer = *reply && own == Some(*target_mac);
+                    if answer {
+                        self.proved_by_arp(heard.index, *sender, *target);
+                    }
                     self.arp(now, (g, n), IpAddr::V4(*sender), *sender_mac, answer, heard.at, out);
                 }
             }
@@ -110,6 +113,10 @@ impl Engine {
         at: Time,
         out: &mut Vec<Action>,
     ) {
+        let index = self.groups[g].nics[n].index;
+        if index.is_some_and(|index| self.proved_by_echo(index, to, payload.nonce)) {
+            return;
+        }
         let Some(instance) = self.groups[g].nics[n].instance(Family::of(&from)) else {
             return;
         };

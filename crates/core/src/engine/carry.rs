@@ -100,8 +100,7 @@ impl Engine {
         let mut copies = Vec::new();
         for (index, address) in placed {
             let (index, address) = (*index, *address);
-            let name = self.inventory.links.get(&index).map(|l| l.name.clone()).unwrap_or_default();
-            let router = self.inventory.sysctls.get(&(name, Sysctl::Forwarding6)).is_some_and(|v| *v != 0);
+            let router = self.is_router(index);
             first.push(KernelOp::Announce { index, address, router });
             if copies.len() >= MAX_COPIES {
                 continue;
@@ -118,6 +117,12 @@ impl Engine {
             }));
         }
         (first, copies)
+    }
+
+    /// Whether this host forwards IPv6 on an interface.
+    pub(super) fn is_router(&self, index: IfIndex) -> bool {
+        let name = self.inventory.links.get(&index).map(|l| l.name.clone()).unwrap_or_default();
+        self.inventory.sysctls.get(&(name, Sysctl::Forwarding6)).is_some_and(|v| *v != 0)
     }
 
     /// Neighbours of a group with their link-layer addresses, gateways first.

@@ -6,9 +6,9 @@ use crate::action::Action;
 use crate::diag;
 use crate::group::{MoveKind, NicId};
 use crate::probe::instance::Source;
-use mpath_model::Family;
 use mpath_model::kernel::Listen;
 use mpath_model::settings::ProbeMode;
+use mpath_model::{Family, IfIndex};
 
 impl Engine {
     /// Messages 13, 15 and 20, once what they say is true.
@@ -30,6 +30,7 @@ impl Engine {
                     MoveKind::Failback => diag::failed_back(self.about(g, m.to)),
                 };
                 self.tell(out, message);
+                self.demand_proof(self.now, g, m);
             }
             if let Some(first) = self.groups[g].first_back.take() {
                 let group = self.groups[g].settings.name.clone();
@@ -77,10 +78,34 @@ impl Engine {
             }
         }
         self.carp_listen(&mut listen);
+        for (index, family) in self.proving() {
+            listen.echo.push((index, family));
+            if family == Family::Inet {
+                listen.arp.push(index);
+            }
+        }
+        listen.echo.sort();
+        listen.echo.dedup();
+        listen.arp.sort();
+        listen.arp.dedup();
+        listen.follow = self.stand_ins();
         if listen != self.listen {
             self.listen = listen.clone();
             out.push(Action::Listen(listen));
         }
+    }
+
+    /// Members out of service, and the NIC that took over from each: multicast groups follow.
+    fn stand_ins(&self) -> Vec<(IfIndex, IfIndex)> {
+        let groups = self.groups.iter().filter(|g| !g.retiring && !g.anonymous && !g.failed);
+        let pairs = groups.flat_map(|group| {
+            let out_of_service = (0..group.nics.len()).filter(|n| !group.nics[*n].usable());
+            out_of_service.filter_map(|n| {
+                let away = group.addresses.iter().find(|a| a.home == n && a.host != n)?;
+                Some((group.nics[n].index?, group.nics[away.host].index?))
+            })
+        });
+        pairs.collect()
     }
 
     /// Groups that only waited for their last move home are dropped. Whether there were any.

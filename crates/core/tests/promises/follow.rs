@@ -169,3 +169,54 @@ fn a_changed_picture_makes_plans_void() {
     assert_eq!(after.0, lab.engine.generation());
     assert!(after.1.iter().any(|op| matches!(op, KernelOp::AddRoute(_, Placing::Before))));
 }
+
+/// Nothing that eth1 sends arrives, its probes are too slow to know: the proof of the move fails, and eth2 is used.
+#[test]
+fn a_move_that_cannot_be_proved_goes_on_to_the_next_nic() {
+    let mut lab = Spec { nics: 3, fdt: secs(60), ..Spec::default() }.lab();
+    lab.silence(ETH1);
+    lab.carrier(&[ETH0], false);
+    lab.run(ms(500));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    lab.run(secs(3));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH2], "{}", lab.story());
+    assert_eq!(lab.count("192.0.2.1 does not answer 192.0.2.10 on NIC eth1: the next NIC is tried"), 1);
+    lab.mark();
+    lab.run(secs(5));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH2], "proved there");
+    assert_eq!(lab.said().len(), 0, "{:?}", lab.said());
+}
+
+#[test]
+fn a_proved_move_stays_and_says_nothing() {
+    let mut lab = Spec { nics: 3, ..Spec::default() }.lab();
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(5));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    assert!(!lab.story().contains("does not answer"), "{}", lab.story());
+}
+
+/// Nobody else is there: it is told, and nothing moves.
+#[test]
+fn without_another_nic_an_unproved_move_stays() {
+    let mut lab = Spec { fdt: secs(60), ..Spec::default() }.lab();
+    lab.silence(ETH1);
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(5));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    let text = "192.0.2.1 does not answer 192.0.2.10 on NIC eth1, and there is no other NIC";
+    assert_eq!(lab.count(text), 1, "{}", lab.story());
+}
+
+/// What programs have joined on a NIC out of service is joined on the one that took over.
+#[test]
+fn multicast_follows_the_addresses() {
+    let mut lab = Spec::default().lab();
+    assert_eq!(lab.listen.follow, []);
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    assert_eq!(lab.listen.follow, [(ETH0, ETH1)]);
+    lab.carrier(&[ETH0], true);
+    lab.run(secs(5));
+    assert_eq!(lab.listen.follow, []);
+}

@@ -12,6 +12,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket as net;
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt};
 use nix::sys::time::TimeVal;
@@ -117,6 +118,13 @@ impl Socket {
     /// The descriptor, to wait on.
     pub fn fd(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+
+    /// Waits until something can be read, or `patience` is over. Whether something can.
+    pub fn wait(&self, patience: Duration) -> bool {
+        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, timeout).is_ok_and(|n| n > 0)
     }
 
     /// Messages that could not be decoded since the socket was opened.

@@ -112,6 +112,10 @@ pub struct Listen {
     pub ports: Vec<(IfIndex, Mac)>,
     /// Interfaces whose carrier is polled beside the kernel's events.
     pub carrier: Vec<IfIndex>,
+    /// Interfaces out of service, and which one took over from each: what programs have joined on the first is joined
+    /// on the second.
+    #[serde(default)]
+    pub follow: Vec<(IfIndex, IfIndex)>,
     /// Where adverts are expected, in which family, and whose passphrase and addresses they must fit.
     #[serde(default)]
     pub carp: Vec<(IfIndex, Family, CarpId)>,

@@ -74,6 +74,7 @@ impl Daemon {
 
     /// Dumps everything; what was still to be read about the past is dropped.
     pub(super) fn resynchronise(&mut self) {
+        self.memberships.follow(&self.listen.follow);
         let mut stale = Vec::new();
         let _ = self.kernel.read_events(&mut stale);
         match self.kernel.dump() {
@@ -95,6 +96,7 @@ impl Daemon {
         if let Err(error) = self.sources.watch(&self.probes.fds()) {
             self.logger.say(Level::Err, format!("watching probe sockets: {error}"), &[]);
         }
+        self.memberships.follow(&listen.follow);
         self.carrier.watch(clock::now(), &listen.carrier);
         self.listen = listen;
     }

@@ -1,7 +1,7 @@
 //! What can be broken in a [`Lan`], and mended. Each gives the time just before the kernel was told, from which an
 //! outage is counted.
 
-use super::{Lan, PortState};
+use super::{End, Lan, PortState};
 use crate::error::Error;
 use std::time::Instant;
 
@@ -85,6 +85,25 @@ impl Lan {
         let at = Instant::now();
         self.attach(n)?;
         self.server.set_up(&self.nics[n].name)?;
+        Ok(at)
+    }
+
+    /// Makes a pair of interfaces that [`Lan::make_noise`] can use. Both have the same index, so that the kernel does not
+    /// take their events for urgent.
+    pub fn make_noise_source(&self) -> Result<(), Error> {
+        let end = |name: &str| End { name: name.to_owned(), index: Some(1999), ..End::default() };
+        self.server.veth(end("noise0"), &self.switch, end("noise1"))?;
+        self.server.set_up("noise0")?;
+        self.switch.set_up("noise1")
+    }
+
+    /// Another interface of the server loses its carrier and gets it back: carrier events of plain NICs within the next
+    /// second are held back by the kernel (linux-failover.md, pitfall 23).
+    pub fn make_noise(&self) -> Result<Instant, Error> {
+        let at = Instant::now();
+        let noise = self.switch.index_of("noise1")?;
+        self.switch.set_admin(noise, false)?;
+        self.switch.set_admin(noise, true)?;
         Ok(at)
     }
 

@@ -27,7 +27,7 @@ const RESOLUTION: Duration = Duration::from_millis(1);
 const MAX_ARRIVALS: usize = 3_600_000;
 
 /// Connections served by one source over its life.
-const MAX_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 128;
 
 /// Byte at an offset of the transfer. A prime period, so that a lost or doubled segment shows.
 fn byte_at(offset: u64) -> u8 {

@@ -1,0 +1,255 @@
+//! Scenario `addresses`: from the carrier event to the moment when every address is present on the other NIC, for the
+//! daemon and for a hand-rolled reflex on a network of its own: messages assembled beforehand, one system call, one
+//! announcement, nothing else. The same observer stamps both.
+
+use crate::cli::AddressOptions;
+use crate::observer::Observer;
+use crate::progress::Progress;
+use crate::report::{Case, Check, Measure};
+use crate::rng::Rng;
+use crate::stage::{HOME, NIC, PATIENCE, Site};
+use crate::stats::{Summary, ms};
+use mpath_linux::Kernel;
+use mpath_linux::prepared::Prepared;
+use mpath_model::kernel::{Address, KernelOp, Placing, ifa};
+use mpath_model::status::GroupState;
+use mpath_model::{IfIndex, PROTO_MPATHD, Route};
+use mpath_testkit::daemon::DaemonOptions;
+use mpath_testkit::{Daemon, Error, GroupConfig, Lan, LanOptions, poll_until};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The cut comes at a random moment within this time.
+const SPREAD: Duration = Duration::from_millis(200);
+/// Limits of the ratio to the floor: p50 and p99 with one address of each family, p50 with more.
+const RATIO_ONE: (f64, f64) = (1.25, 2.0);
+const RATIO_MANY: f64 = 1.3;
+
+/// Data addresses with prefix length: `count` of each family.
+fn addresses(count: usize) -> Vec<String> {
+    let four = (0..count).map(|n| format!("10.77.{}.{}/16", n / 250, n % 250 + 1));
+    let six = (0..count).map(|n| format!("2001:db8:77::{:x}/64", n + 1));
+    four.chain(six).collect()
+}
+
+/// Measures `runs` failures for each count, daemon and floor in turns.
+pub(crate) fn run(site: &Site, options: &AddressOptions, runs: u32, seed: u64) -> Result<Vec<Case>, Error> {
+    options.counts.iter().map(|count| case(site, *count, runs, seed)).collect()
+}
+
+fn case(site: &Site, count: usize, runs: u32, seed: u64) -> Result<Case, Error> {
+    let progress = Progress::new(format!("addresses {count}"), runs);
+    let guarded = Guarded::build(site, count)?;
+    let reflex = Reflexive::build(count)?;
+    let mut rng = Rng::new(seed);
+    let (mut daemon, mut floor) = (Vec::new(), Vec::new());
+    for number in 1..=runs {
+        std::thread::sleep(rng.below(SPREAD));
+        floor.push(ms(reflex.failure()?));
+        std::thread::sleep(rng.below(SPREAD));
+        daemon.push(ms(guarded.failure()?));
+        let last = |v: &[f64]| v.last().copied().unwrap_or_default();
+        progress.done(number, &format!("{:.3} ms, floor {:.3} ms", last(&daemon), last(&floor)));
+    }
+    Ok(result(count, daemon, floor))
+}
+
+fn result(count: usize, daemon: Vec<f64>, floor: Vec<f64>) -> Case {
+    let summary =
+        |v: &[f64]| Summary::of(v).unwrap_or(Summary { min: 0.0, p50: 0.0, p95: 0.0, p99: 0.0, max: 0.0 });
+    let (d, f) = (summary(&daemon), summary(&floor));
+    let ratio = |a: f64, b: f64| a / b.max(f64::MIN_POSITIVE);
+    let check = |key, label: String, found: f64, limit: f64| Check {
+        key,
+        label: format!("{label} at most {limit} times the floor"),
+        found: format!("{found:.2}"),
+        ok: found <= limit,
+    };
+    let p50 = ratio(d.p50, f.p50);
+    let checks = if count == 1 {
+        let p99 = ratio(d.p99, f.p99);
+        vec![check("p50", "p50".into(), p50, RATIO_ONE.0), check("p99", "p99".into(), p99, RATIO_ONE.1)]
+    } else {
+        vec![check("p50", "p50".into(), p50, RATIO_MANY)]
+    };
+    let each: Vec<f64> = daemon.iter().map(|d| d * 1000.0 / (2 * count) as f64).collect();
+    Case {
+        title: format!(
+            "{count} addresses of each family present on the other NIC, {} failures",
+            daemon.len()
+        ),
+        settings: vec![("addresses_of_each_family", count as f64)],
+        measures: vec![
+            Measure::new("present_ms", "carrier event to all present, ms", daemon),
+            Measure::new("floor_ms", "floor: hand-rolled reflex, ms", floor),
+            Measure::new("each_us", "for each address, us", each),
+        ],
+        checks,
+    }
+}
+
+/// The network that the daemon looks after.
+struct Guarded {
+    observer: Observer,
+    daemon: Daemon,
+    lan: Lan,
+    count: usize,
+}
+
+impl Guarded {
+    fn build(site: &Site, count: usize) -> Result<Guarded, Error> {
+        let lan = Lan::new(LanOptions::default())?;
+        let data = addresses(count).into_iter().map(|a| (a, 0)).collect();
+        let failure_detection_time = Duration::from_secs(1);
+        let config = GroupConfig { data, failure_detection_time, ..GroupConfig::default() }.text();
+        let binary = Some(site.daemon.clone());
+        let daemon =
+            Daemon::launch(&lan.server, DaemonOptions { config, binary, ..DaemonOptions::default() })?;
+        site.interrupt.remove_at_end(daemon.directory());
+        daemon.wait_ready()?;
+        let observer = Observer::start(&lan.server, HOME, "eth1")?;
+        let guarded = Guarded { observer, daemon, lan, count };
+        guarded.wait_home()?;
+        Ok(guarded)
+    }
+
+    fn wait_home(&self) -> Result<(), Error> {
+        let home = |s: &mpath_model::Status| {
+            let group = s.groups.first();
+            group.is_some_and(|g| {
+                let here = g.addresses.iter().all(|a| a.interface.as_deref() == Some(HOME));
+                g.state == GroupState::Ok && here
+            })
+        };
+        self.daemon.wait_status(PATIENCE, "all NICs work and the addresses are at home", home)?;
+        wait_count(&self.lan, HOME, 2 * self.count)?;
+        wait_count(&self.lan, "eth1", 0)
+    }
+
+    fn failure(&self) -> Result<Duration, Error> {
+        let armed = self.observer.arm(2 * self.count);
+        self.lan.cut(NIC)?;
+        let took = armed.wait(PATIENCE)?;
+        wait_count(&self.lan, HOME, 0)?;
+        self.lan.plug(NIC)?;
+        self.wait_home()?;
+        Ok(took)
+    }
+}
+
+/// Waits until so many of our addresses are on a NIC of the server.
+fn wait_count(lan: &Lan, nic: &str, count: usize) -> Result<(), Error> {
+    let on = || {
+        let all = lan.server.addresses().unwrap_or_default();
+        let ours = |a: &str| a.starts_with("10.77.") || a.starts_with("2001:db8:77:");
+        all.iter().filter(|a| a.nic == nic && ours(&a.addr.address.to_string())).count()
+    };
+    poll_until(PATIENCE, || (on() == count).then_some(())).ok_or_else(|| {
+        Error::new(format!("wait for {count} addresses on {nic}"), format!("{} are there", on()))
+    })
+}
+
+/// The network with the reflex.
+struct Reflexive {
+    observer: Observer,
+    reflex: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    lan: Lan,
+    other: IfIndex,
+    count: usize,
+}
+
+impl Reflexive {
+    fn build(count: usize) -> Result<Reflexive, Error> {
+        let lan = Lan::new(LanOptions::default())?;
+        let index = |name: &str| lan.server.index_of(name);
+        let (home, other) = (index(HOME)?, index("eth1")?);
+        apply(&lan, &puts(count, home))?;
+        let observer = Observer::start(&lan.server, HOME, "eth1")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        let react = move || react(home, &puts(count, other), &asked);
+        let reflex = Some(lan.server.spawn_thread("reflex", react)?);
+        Ok(Reflexive { observer, reflex, stop, lan, other, count })
+    }
+
+    fn failure(&self) -> Result<Duration, Error> {
+        let armed = self.observer.arm(2 * self.count);
+        self.lan.cut(NIC)?;
+        let took = armed.wait(PATIENCE)?;
+        self.lan.plug(NIC)?;
+        let back: Vec<KernelOp> = puts(self.count, self.other)
+            .into_iter()
+            .rev()
+            .filter_map(|op| match op {
+                KernelOp::AddAddress(a) => Some(KernelOp::DelAddress { index: a.index, addr: a.addr }),
+                KernelOp::AddRoute(r, _) => Some(KernelOp::DelRoute(r)),
+                _ => None,
+            })
+            .collect();
+        apply(&self.lan, &back)?;
+        poll_until(PATIENCE, || self.lan.server.is_running(HOME).then_some(()));
+        Ok(took)
+    }
+}
+
+impl Drop for Reflexive {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(reflex) = self.reflex.take() {
+            let _ = reflex.join();
+        }
+    }
+}
+
+/// What a move of all addresses takes at least: the addresses, and a route to each network.
+fn puts(count: usize, index: IfIndex) -> Vec<KernelOp> {
+    let parsed = addresses(count).into_iter().filter_map(|a| a.parse().ok());
+    let add = |addr| {
+        let plain = Address::plain(index, addr);
+        let flags = plain.flags | ifa::NODAD | ifa::NOPREFIXROUTE;
+        KernelOp::AddAddress(Address { flags, protocol: PROTO_MPATHD, ..plain })
+    };
+    let networks = [("10.77.0.0/16", 0), ("2001:db8:77::/64", 128)];
+    let routes = networks.into_iter().filter_map(|(n, metric)| {
+        let route = Route::onlink(n.parse().ok()?, index, metric, PROTO_MPATHD);
+        Some(KernelOp::AddRoute(route, Placing::Before))
+    });
+    parsed.map(add).chain(routes).collect()
+}
+
+fn apply(lan: &Lan, ops: &[KernelOp]) -> Result<(), Error> {
+    let errors = lan.server.run(|| Kernel::open().map(|mut k| k.apply(ops)));
+    match errors {
+        Ok(errors) => match errors.iter().find(|e| **e != 0) {
+            None => Ok(()),
+            Some(errno) => Err(Error::new("set up the floor", format!("errno {errno}"))),
+        },
+        Err(e) => Err(Error::new("set up the floor", e)),
+    }
+}
+
+/// Waits for the carrier to go, commits, announces the first address. A plan is used once and made again.
+fn react(home: IfIndex, ops: &[KernelOp], stop: &AtomicBool) {
+    let Ok(mut kernel) = Kernel::open() else { return };
+    let mut plan = Prepared::new(ops);
+    let announce = ops.iter().find_map(|op| match op {
+        KernelOp::AddAddress(a) => {
+            Some(KernelOp::Announce { index: a.index, address: a.addr.address, router: false })
+        }
+        _ => None,
+    });
+    while !stop.load(Ordering::Relaxed) {
+        if kernel.wait(Duration::from_millis(50)) {
+            if kernel.lost_carrier(&[home]).is_some() {
+                kernel.commit(plan);
+                kernel.forget_commit();
+                kernel.apply(announce.as_slice());
+                plan = Prepared::new(ops);
+            }
+            let _ = kernel.read_events(&mut Vec::new());
+        }
+    }
+}
