@@ -360,6 +360,21 @@ pub fn adopted(about: About<'_>, what: &str) -> Message {
     message(Level::Info, format!("{what} on {} is a data address now", about.name()), None, about)
 }
 
+/// Members with different MTUs.
+pub fn other_mtu(about: About<'_>, mtu: u32, other: &str, theirs: u32) -> Message {
+    let text = format!(
+        "NIC {} has MTU {mtu}, NIC {other} has {theirs}: after a move large packets may not pass",
+        about.name()
+    );
+    message(Level::Warning, text, None, about)
+}
+
+/// And its end.
+pub fn same_mtu(about: About<'_>, other: &str) -> Message {
+    let text = format!("NIC {} and NIC {other} do not differ in their MTU as they did", about.name());
+    message(Level::Notice, text, None, about)
+}
+
 /// A member that cannot be one: it is a port of something else.
 pub fn enslaved(about: About<'_>, master: &str) -> Message {
     let text = format!(

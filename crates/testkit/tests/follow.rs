@@ -331,8 +331,9 @@ fn a_move_that_cannot_be_proved_goes_on_to_the_next_nic() {
             daemon.wait_log_after(before, SOON, "probe acks received").unwrap();
             std::thread::sleep(Duration::from_millis(100));
             let lines = daemon.log().into_iter().skip(before);
-            let acks =
-                lines.filter_map(|l| Some(l.text.split_once("Number of probe acks received ")?.1.trim().to_owned()));
+            let acks = lines.filter_map(|l| {
+                Some(l.text.split_once("Number of probe acks received ")?.1.trim().to_owned())
+            });
             let acks: Vec<String> = acks.collect();
             (acks.len() == 6 && acks.iter().all(|n| n != "0")).then_some(())
         };

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     DuplicateTestAddress,
     /// Two members share a link-layer address.
     SameMac,
+    /// The member's MTU differs from the others'.
+    Mtu,
     /// The member is a port of something else.
     Port,
     /// A family that the other members have is missing.
@@ -42,6 +44,7 @@ impl Engine {
             for n in 0..self.groups[g].nics.len() {
                 found.extend(self.duplicates(g, n));
                 found.extend(self.same_mac(g, n));
+                found.extend(self.mtu(g, n));
                 found.extend(self.port(g, n));
                 found.extend(self.apart(g, n));
                 found.extend(self.plumbing(g, n).filter(|_| scanned));
@@ -114,6 +117,17 @@ impl Engine {
                 (self.key(Kind::Apart, g, n, other), (message, Some(cure)))
             })
             .collect()
+    }
+
+    /// What fits one member may not fit another: probes pass, large packets do not (linux-failover.md, pitfall 31).
+    fn mtu(&self, g: GroupId, n: NicId) -> Option<(Key, (Message, Option<Message>))> {
+        let group = &self.groups[g];
+        let link = |n: NicId| group.nics[n].index.and_then(|i| self.inventory.links.get(&i));
+        let mine = link(n)?;
+        let other = (0..n).find_map(link).filter(|o| o.mtu != mine.mtu)?;
+        let key = self.key(Kind::Mtu, g, n, format!("{} ({} and {})", other.name, other.mtu, mine.mtu));
+        let message = diag::other_mtu(self.about(g, n), mine.mtu, &other.name, other.mtu);
+        Some((key, (message, Some(diag::same_mtu(self.about(g, n), &other.name)))))
     }
 
     /// A port of a bridge, bond or team holds no addresses of its own (linux-failover.md, pitfall 27).

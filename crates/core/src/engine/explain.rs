@@ -141,6 +141,12 @@ impl Engine {
             problems
                 .push("its test address is not on it, so that it cannot be probed from there".to_string());
         }
+        if nic.distrusted.is_some() {
+            problems.push(
+                "a move to it could not be proved: it is avoided for a while where there is another"
+                    .to_string(),
+            );
+        }
         problems
     }
 
@@ -168,6 +174,7 @@ fn sentence(kind: checks::Kind, detail: &str) -> String {
         checks::Kind::SameMac => {
             format!("its link-layer address is that of {detail}: the switch mixes them up")
         }
+        checks::Kind::Mtu => format!("its MTU differs from that of {detail}"),
         checks::Kind::Port => format!("it is a port of {detail}"),
         checks::Kind::Apart => {
             format!(

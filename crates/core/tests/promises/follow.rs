@@ -220,3 +220,17 @@ fn multicast_follows_the_addresses() {
     lab.run(secs(5));
     assert_eq!(lab.listen.follow, []);
 }
+
+#[test]
+fn different_mtus_are_told_once_and_withdrawn() {
+    let mut lab = Spec::default().lab();
+    lab.kernel.change_link(ETH1, |l| l.mtu = 1400);
+    lab.deliver();
+    lab.run(secs(30));
+    let told = "NIC eth1 has MTU 1400, NIC eth0 has 1500: after a move large packets may not pass";
+    assert_eq!(lab.count(told), 1, "{}", lab.story());
+    lab.kernel.change_link(ETH1, |l| l.mtu = 1500);
+    lab.deliver();
+    lab.run(secs(1));
+    assert_eq!(lab.count("NIC eth1 and NIC eth0 do not differ in their MTU as they did"), 1);
+}
