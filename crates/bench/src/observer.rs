@@ -94,7 +94,7 @@ impl Drop for Observer {
 }
 
 fn clear(socket: &mut Socket) {
-    let _ = socket.drain(|_, _, _| Ok(()));
+    let _ = socket.drain(|_, _, _, _| Ok(()));
 }
 
 fn observation(
@@ -109,7 +109,7 @@ fn observation(
     while !stop.load(Ordering::Relaxed) {
         let _ = socket.read_ahead();
         let now = Instant::now();
-        socket.hand_out(|kind, _, payload| {
+        socket.hand_out(|kind, _, _, payload| {
             let word =
                 |at: usize| payload.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
             match kind {
