@@ -49,6 +49,7 @@ Examples:
   target/release/mpath-bench link --rate 10000      # the same, seen ten times as finely
   target/release/mpath-bench silent --fdt 100ms     # black hole: how fast probes notice
   target/release/mpath-bench crash --runs 1000      # killed at random instants: nothing may be lost
+  target/release/mpath-bench lagg --rate 10000      # the same for a lagg, and the way back
   target/release/mpath-bench calm --runs 1            # busy or stopped for 60 s: nothing may fail
   target/release/mpath-bench silent --json | jq '.cases[].measures.detection_ms'";
 
@@ -99,6 +100,41 @@ pub(crate) enum Scenario {
     /// the daemon stand still (SIGSTOP) for the first half of the time, `none` leaves the disturbing to you (step the
     /// clock of a machine that is yours, say). Limit: no failure is told.
     Calm(CalmOptions),
+    /// Lagg: cable cut of the active port, and the way back
+    ///
+    /// Makes a lagg over two ports with each back-end, and cuts the cable of the active one while a client on the link
+    /// exchanges UDP packets with both addresses, IPv4 and IPv6; then plugs it in again. Outage: as in `link`. Limits: outage
+    /// p50 under 1 ms and p99 under 5 ms, worse family of each run; one packet at 1 kHz lost on the way back.
+    Lagg(LaggOptions),
+}
+
+/// Options of the lagg.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LaggOptions {
+    /// Back-ends, each a case of its own
+    #[arg(long, value_name = "WHAT,...", value_delimiter = ',', default_value = "redirect,bridge")]
+    pub(crate) backend: Vec<Backend>,
+    #[command(flatten)]
+    pub(crate) traffic: LinkOptions,
+}
+
+/// How a lagg is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    Redirect,
+    Bridge,
+    Bond,
+}
+
+impl Backend {
+    /// As in mpathd.toml.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Backend::Redirect => "redirect",
+            Backend::Bridge => "bridge",
+            Backend::Bond => "bond",
+        }
+    }
 }
 
 /// Options of the calm.

@@ -8,6 +8,7 @@ mod cli;
 mod crash;
 mod events;
 mod interrupt;
+mod lagg;
 mod link;
 mod machine;
 mod observer;
@@ -59,6 +60,7 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
         Scenario::Late(options) => ("late", link::run(&site, options, true, cli.runs, cli.seed)?),
         Scenario::Tcp => ("tcp", tcp::run(&site, cli.runs, cli.seed)?),
         Scenario::Addresses(options) => ("addresses", presence::run(&site, options, cli.runs, cli.seed)?),
+        Scenario::Lagg(options) => ("lagg", lagg::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
         Scenario::Crash => ("crash", crash::run(&site, cli.runs, cli.seed)?),
         Scenario::Silent(options) => ("silent", silent::run(&site, options, cli.runs, cli.seed)?),

@@ -122,13 +122,7 @@ impl Stage {
 
     /// Starts the streams of the client on the link, and waits until answers come.
     pub(crate) fn traffic(&self, rate: u32) -> Result<Traffic, Error> {
-        let start = |data: &str| {
-            let address = data.parse().expect("the data addresses are addresses");
-            UdpStream::start(&self.lan.near, SocketAddr::new(address, PORT), rate)
-        };
-        let traffic = Traffic([start(DATA4)?, start(DATA6)?]);
-        traffic.wait_answers(PATIENCE)?;
-        Ok(traffic)
+        Traffic::start(&self.lan, rate)
     }
 
     /// What the daemon logged from `begin` on, each line with its distance from `fault` in ms: whoever wants to know
@@ -155,6 +149,17 @@ fn all_well(status: &Status) -> bool {
 pub(crate) struct Traffic([UdpStream; 2]);
 
 impl Traffic {
+    /// Starts the streams of the client on the link, and waits until answers come.
+    pub(crate) fn start(lan: &Lan, rate: u32) -> Result<Traffic, Error> {
+        let start = |data: &str| {
+            let address = data.parse().expect("the data addresses are addresses");
+            UdpStream::start(&lan.near, SocketAddr::new(address, PORT), rate)
+        };
+        let traffic = Traffic([start(DATA4)?, start(DATA6)?]);
+        traffic.wait_answers(PATIENCE)?;
+        Ok(traffic)
+    }
+
     /// Waits until both streams have answers that arrive from now on.
     pub(crate) fn wait_answers(&self, deadline: Duration) -> Result<(), Error> {
         let now = Instant::now();

@@ -7,6 +7,7 @@ mod check;
 mod daemon;
 mod detection;
 mod group;
+mod lagg;
 mod reader;
 
 use crate::defaults::Defaults;
@@ -19,16 +20,14 @@ use toml::de::DeTable;
 
 const KEYS: &[&str] = &["daemon", "detection", "group", "lagg", "carp"];
 
-/// Tables that the file format has and this version has not.
-const NOT_YET: [&str; 1] = ["lagg"];
-
 /// Every table with its keys, to tell where a misplaced key belongs.
-const TABLES: [(&str, &[&str]); 6] = [
+const TABLES: [(&str, &[&str]); 7] = [
     ("[daemon]", daemon::KEYS),
     ("[detection]", detection::KEYS),
     ("[[group]]", group::KEYS),
     ("[[group.interface]]", group::INTERFACE_KEYS),
     ("[[group.address]]", group::ADDRESS_KEYS),
+    ("[[lagg]]", lagg::KEYS),
     ("[[carp]]", carp::KEYS),
 ];
 
@@ -103,12 +102,6 @@ fn bare_value(text: &str, at: usize) -> Option<&str> {
 
 fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults) -> Settings {
     let root = Table::new(cx, root, span, "the file", KEYS);
-    for name in NOT_YET {
-        for span in root.spans(name) {
-            cx.error(span, format!("this version of mpathd does not have [[{name}]] yet"))
-                .help("remove it; [daemon], [detection], [[group]] and [[carp]] are there");
-        }
-    }
     let daemon = match root.table(cx, "daemon", "[daemon]", daemon::KEYS) {
         Some(table) => daemon::read(cx, &table),
         None => Daemon::default(),
@@ -121,13 +114,17 @@ fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults
     let tables = root.tables(cx, "group", "[[group]]", group::KEYS);
     let drafts: Vec<_> = tables.iter().map(|table| group::read(cx, table)).collect();
     check::all(cx, &drafts);
+    let tables = root.tables(cx, "lagg", "[[lagg]]", lagg::KEYS);
+    let laggs: Vec<_> = tables.iter().map(|table| lagg::read(cx, table)).collect();
+    lagg::check(cx, &laggs, &drafts);
     let tables = root.tables(cx, "carp", "[[carp]]", carp::KEYS);
     let carps: Vec<_> = tables.iter().map(|table| carp::read(cx, table)).collect();
     carp::check(cx, &carps, &drafts);
     let carps = carps.into_iter().filter_map(carp::Draft::finish).collect();
     detection::note_overruled_by_groups(cx, detection_table.as_ref(), &drafts, defaults);
     let groups = drafts.into_iter().map(|draft| draft.finish(&detection)).collect();
-    Settings { daemon, detection, groups, laggs: Vec::new(), carps }
+    let laggs = laggs.into_iter().map(|draft| draft.finish(&detection)).collect();
+    Settings { daemon, detection, groups, laggs, carps }
 }
 
 /// Reports a key that its table does not have.

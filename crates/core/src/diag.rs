@@ -439,3 +439,22 @@ pub fn carp_send_error(id: &CarpId, errno: i32) -> Message {
         about(id),
     )
 }
+
+/// A lagg has another active port, or none.
+pub fn lagg_switched(lagg: &str, from: Option<&str>, to: Option<&str>, first: bool) -> Message {
+    let (level, text) = match (from, to) {
+        (Some(from), Some(to)) => {
+            (Level::Notice, format!("Active port of {lagg} changed from {from} to {to}"))
+        }
+        (_, Some(to)) => (Level::Notice, format!("Active port of {lagg} is {to}")),
+        (_, None) => (Level::Err, format!("{lagg} has no active port")),
+    };
+    let about = About { nic: Some(lagg), group: None };
+    message(level, text, (!first).then_some(EventKind::LaggSwitch), about)
+}
+
+/// The name of a lagg is taken.
+pub fn lagg_in_the_way(lagg: &str) -> Message {
+    let text = format!("{lagg} cannot be made: an interface of that name exists and is not mpathd's");
+    message(Level::Err, text, Some(EventKind::Alarm), About { nic: Some(lagg), group: None })
+}

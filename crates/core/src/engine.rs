@@ -36,6 +36,7 @@ mod graying;
 mod handover;
 mod judging;
 mod keeping;
+mod lagging;
 mod members;
 mod memory;
 mod probing;
@@ -121,6 +122,8 @@ pub struct Engine {
     scanning: bool,
     now: Time,
     flush: Vec<IfIndex>,
+    /// What laggs have to announce at once.
+    speak: Vec<KernelOp>,
     /// Verdicts of probes move nothing.
     frozen: Option<Freeze>,
     chronicle: chronicle::Chronicle,
@@ -166,6 +169,7 @@ impl Engine {
             scanning: false,
             now: Time::default(),
             flush: Vec::new(),
+            speak: Vec::new(),
             frozen: None,
             chronicle: chronicle::Chronicle::default(),
             dirty: false,
@@ -237,6 +241,7 @@ impl Engine {
             self.foresight.next(),
             self.guard.deadline(),
             self.proving_deadline(),
+            self.lagg_deadline(),
             self.groups.iter().filter_map(|g| g.grace).min(),
             self.frozen.and_then(|f| f.until),
             self.carp_deadline(),
@@ -265,7 +270,7 @@ impl Engine {
         self.end_fights(now, out);
         self.end_grace(now);
         self.carp_tick(now, out);
-        self.dirty |= self.keeping_due(now);
+        self.dirty |= self.keeping_due(now) || self.lagg_due(now);
         self.prove(now, out);
         self.prepare_plans(now, out);
     }
@@ -280,6 +285,7 @@ impl Engine {
         self.dirty = false;
         self.foresight.changed(now);
         self.sync_ungrouped();
+        self.sync_laggs(out);
         self.sync_members(now, out);
         self.sync_sources(now, out);
         self.sync_links(now, out);
@@ -288,6 +294,7 @@ impl Engine {
         self.keep(now, out);
         self.sync_targets(now);
         let moved = self.place();
+        self.choose_ports(now, out);
         self.carry(now, moved, out);
         self.carp_settle(now, out);
         self.persist(out);
@@ -325,7 +332,10 @@ impl Engine {
                 .flat_map(|g| g.addresses.iter().map(move |h| (g, h)))
                 .any(|(g, h)| h.addr.address == a && g.nics[h.host].index == Some(i))
         };
-        self.announcer.retain(hosts);
+        let laggs = self.lagg_stacks();
+        let there =
+            |i: IfIndex, a: IpAddr| a.is_unspecified() || self.inventory.on(i).any(|x| x.addr.address == a);
+        self.announcer.retain(|i, a| hosts(i, a) || (laggs.contains(&i) && there(i, a)));
         emptied
     }
 

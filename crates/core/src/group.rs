@@ -2,6 +2,7 @@
 
 use crate::detection::DetectionTime;
 use crate::engine::Beacons;
+use crate::lagg::Lagg;
 use crate::nic::Nic;
 use mpath_model::kernel::{Address, Route};
 use mpath_model::settings;
@@ -62,6 +63,8 @@ pub struct Group {
     pub before: usize,
     /// A group of one for a NIC without a group (TRACK_INTERFACES_ONLY_WITH_GROUPS=no).
     pub anonymous: bool,
+    /// The lagg whose ports these NICs are. Such a group is anonymous, too.
+    pub lagg: Option<Lagg>,
 }
 
 /// A data address and where it belongs.
@@ -165,6 +168,7 @@ impl Group {
             clean: false,
             before: 0,
             anonymous: false,
+            lagg: None,
         }
     }
 
@@ -190,6 +194,12 @@ impl Group {
     /// Position of a member by kernel index.
     pub fn nic_at(&self, index: mpath_model::IfIndex) -> Option<NicId> {
         self.nics.iter().position(|n| n.index == Some(index))
+    }
+
+    /// Whether routes, neighbours and addresses of an interface tell of this group's link: its members, or its lagg.
+    pub fn covers(&self, index: mpath_model::IfIndex) -> bool {
+        let lagg = self.lagg.as_ref().and_then(|l| l.index);
+        lagg.map_or_else(|| self.nic_at(index).is_some(), |l| l == index)
     }
 
     /// Addresses that should be on a NIC now.

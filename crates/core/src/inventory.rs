@@ -4,7 +4,7 @@
 use crate::marks::Marks;
 use mpath_model::addr::Family;
 use mpath_model::kernel::{
-    Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Rule, Sysctl, ifa,
+    Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Rule, Steering, Sysctl, ifa,
 };
 use mpath_model::{IfAddr, IfIndex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,8 @@ pub struct Inventory {
     pub sysctls: BTreeMap<(String, Sysctl), i32>,
     /// What stands in for IFA_PROTO where the kernel has none.
     pub marks: Marks,
+    /// Where the frames of redirecting laggs go, by name.
+    pub steering: BTreeMap<String, Steering>,
 }
 
 impl Inventory {
@@ -45,6 +47,7 @@ impl Inventory {
         self.routes = dump.routes.into_iter().map(|r| (route_key(&r), r)).collect();
         self.rules = dump.rules.into_iter().collect();
         self.neighbours = dump.neighbours.into_iter().map(|n| ((n.index, n.address), n)).collect();
+        self.steering = dump.steering.into_iter().collect();
         self.sysctls = dump.sysctls.into_iter().map(|(i, k, v)| ((i, k), v)).collect();
     }
 

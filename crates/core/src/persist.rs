@@ -55,12 +55,10 @@ pub struct LaggMemory {
     /// How it was made.
     pub backend: LaggBackend,
     /// Port whose own link-layer address the lagg has.
-    pub primary: String,
-    /// Its link-layer address.
-    pub mac: Mac,
+    pub primary: Option<String>,
     /// Addresses that mpathd put on it.
     pub installed: Vec<IfAddr>,
-    /// Its ports.
+    /// Its ports, and those that have left it and are not yet as they were.
     pub ports: Vec<PortMemory>,
 }
 
@@ -69,10 +67,14 @@ pub struct LaggMemory {
 pub struct PortMemory {
     /// Name.
     pub name: String,
+    /// Index: another one is another interface.
+    pub index: IfIndex,
     /// Its own link-layer address.
     pub mac: Mac,
     /// Its own MTU in bytes.
     pub mtu: u32,
+    /// It took every frame.
+    pub promisc: bool,
 }
 
 /// A data address and where it belongs.

@@ -11,14 +11,14 @@ use mpath_model::status::{self, *};
 /// The whole picture.
 pub fn snapshot(version: &str, groups: &[Group], inv: &Inventory) -> Status {
     let named = groups.iter().filter(|g| !g.anonymous && !g.retiring);
-    let ungrouped = groups.iter().filter(|g| g.anonymous);
+    let ungrouped = groups.iter().filter(|g| g.anonymous && g.lagg.is_none());
     Status {
         version: version.to_string(),
         unsaved: false,
         frozen: false,
         groups: named.map(|g| group(g, inv)).collect(),
         ungrouped: ungrouped.map(|g| interface(g, 0, inv)).collect(),
-        laggs: Vec::new(),
+        laggs: groups.iter().filter(|g| !g.retiring).filter_map(|g| lagg(g, inv)).collect(),
         // The engine adds those of CARP.
         carps: Vec::new(),
         carp_counters: CarpCounters::default(),
@@ -34,6 +34,40 @@ fn group(g: &Group, inv: &Inventory) -> status::Group {
         failback: g.settings.failback,
         interfaces: (0..g.nics.len()).map(|n| interface(g, n, inv)).collect(),
         addresses: g.addresses.iter().map(|a| address(g, a, inv)).collect(),
+    }
+}
+
+fn lagg(g: &Group, inv: &Inventory) -> Option<status::Lagg> {
+    let lagg = g.lagg.as_ref()?;
+    let ports: Vec<Port> = g.nics.iter().enumerate().map(|(n, nic)| port(n, nic, lagg.active, inv)).collect();
+    let up = lagg.index.is_some() && ports.iter().any(|p| p.link == LinkState::Up);
+    Some(status::Lagg {
+        name: lagg.settings.name.clone(),
+        backend: lagg.backend.name().to_string(),
+        link: if up { LinkState::Up } else { LinkState::Down },
+        primary: lagg.settings.ports.first().cloned().unwrap_or_default(),
+        active: lagg.active.map(|n| g.nics[n].name().to_string()),
+        ports,
+    })
+}
+
+fn port(n: NicId, nic: &Nic, active: Option<NicId>, inv: &Inventory) -> Port {
+    let master = (n == 0).then(|| "MASTER".to_string());
+    let active = (active == Some(n)).then(|| "ACTIVE".to_string());
+    Port {
+        name: nic.name().to_string(),
+        flags: master.into_iter().chain(active).collect(),
+        link: link_state(nic, inv),
+        probe: probe_state(nic),
+        state: state(nic),
+    }
+}
+
+fn link_state(nic: &Nic, inv: &Inventory) -> LinkState {
+    match nic.index.and_then(|i| inv.links.get(&i)) {
+        None => LinkState::Unknown,
+        Some(l) if l.running => LinkState::Up,
+        Some(_) => LinkState::Down,
     }
 }
 
@@ -69,11 +103,7 @@ fn interface(g: &Group, n: NicId, inv: &Inventory) -> Interface {
         active: nic.usable() && !g.inactive(n) && nic.gray.is_none(),
         degraded: nic.gray.is_some(),
         standby: nic.settings.standby,
-        link: match nic.index.and_then(|i| inv.links.get(&i)) {
-            None => LinkState::Unknown,
-            Some(l) if l.running => LinkState::Up,
-            Some(_) => LinkState::Down,
-        },
+        link: link_state(nic, inv),
         probe: probe_state(nic),
         mode: first.map_or(TargetMode::Disabled, |i| i.mode),
         test_addresses: instances.iter().filter_map(|i| i.test_address).collect(),

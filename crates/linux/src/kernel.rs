@@ -4,6 +4,7 @@
 //! first dump, so that no change can fall between the two.
 
 use crate::authors::Authors;
+use crate::lagg::Laggs;
 use crate::netlink::packet_core::DecodeError;
 use crate::netlink::{Drained, Socket, decode, encode};
 use crate::packet::Sender;
@@ -28,6 +29,7 @@ pub struct Kernel {
     events: Socket,
     requests: Socket,
     sender: Sender,
+    laggs: Laggs,
     /// Interface names as last heard: an address's label is one only where it differs.
     names: HashMap<IfIndex, String>,
     /// MACs read during the present batch.
@@ -48,6 +50,7 @@ impl Kernel {
             events,
             requests: Socket::open()?,
             sender: Sender::open()?,
+            laggs: Laggs::default(),
             names: HashMap::new(),
             macs: HashMap::new(),
             committed: Committed::default(),
@@ -131,6 +134,7 @@ impl Kernel {
                 .filter_map(|key| Some((link.name.clone(), key, sysctl::read(&link.name, key)?)));
             found.sysctls.extend(values);
         }
+        found.steering = self.laggs.steering();
         Ok(found)
     }
 
@@ -215,8 +219,6 @@ impl Kernel {
                 };
                 self.sender.send(*index, &frame)
             }
-            // No back-end is there yet.
-            KernelOp::Lagg(_) => Err(Errno::EOPNOTSUPP),
             KernelOp::AddVirtual { name, parent, mac } => {
                 virtual_mac::create(&mut self.requests, name, *parent, *mac)
             }
@@ -224,6 +226,7 @@ impl Kernel {
                 let frame = ndisc::router_solicitation_frame(self.mac(*index)?);
                 self.sender.send(*index, &frame)
             }
+            KernelOp::Lagg(op) => self.laggs.perform(&mut self.requests, op),
             KernelOp::SetSysctl { interface, key, value } => sysctl::write(interface, *key, *value),
             KernelOp::AddAddress(_)
             | KernelOp::DelAddress { .. }

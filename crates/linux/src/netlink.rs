@@ -5,6 +5,7 @@ pub mod create;
 pub mod decode;
 pub mod encode;
 mod message;
+pub mod ports;
 pub mod socket;
 
 pub use netlink_packet_core as packet_core;

@@ -2,8 +2,8 @@
 
 use crate::{Error, clock, sys};
 use mpath_model::kernel::{Heard, Packet};
-use mpath_model::{IfIndex, Time};
-use mpath_wire::{arp, beacon};
+use mpath_model::{IfIndex, Mac, Time};
+use mpath_wire::{arp, beacon, ethernet};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket as net;
@@ -52,6 +52,29 @@ pub struct Listener {
     ethertype: u16,
 }
 
+/// ARP without VLAN tag, of all that comes in. (Numbers of linux/filter.h and linux/bpf_common.h.)
+const ONLY_ARP: [libc::sock_filter; 6] = {
+    const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
+    const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
+    const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const PROTOCOL: u32 = 0xffff_f000; // SKF_AD_OFF + SKF_AD_PROTOCOL
+    const TAGGED: u32 = 0xffff_f000 + 48; // SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT
+    const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code, jt, jf, k }
+    }
+    [
+        step(LOAD_HALF, 0, 0, PROTOCOL),
+        step(JUMP_IF_EQUAL, 0, 3, ethernet::ethertype::ARP as u32),
+        step(LOAD_BYTE, 0, 0, TAGGED),
+        step(JUMP_IF_EQUAL, 0, 1, 0),
+        step(RETURN, 0, 0, 128),
+        step(RETURN, 0, 0, 0),
+    ]
+};
+/// ETH_P_ALL
+const EVERYTHING: u16 = 3;
+
 impl Listener {
     /// Listens on an interface, whatever becomes of its name.
     pub fn open(index: IfIndex, ethertype: u16) -> Result<Listener, Error> {
@@ -67,6 +90,32 @@ impl Listener {
             sys::link_address(index, ethertype).ok_or(Errno::ENODEV).map_err(fail("find address"))?;
         net::bind(fd.as_raw_fd(), &address).map_err(fail("bind"))?;
         Ok(Listener { fd, index, ethertype })
+    }
+
+    /// Listens on a port of a lagg: also to what is dropped or redirected before a protocol sees it, and to answers that go to
+    /// `mac` although that is not the port's own address at the moment.
+    pub fn open_port(index: IfIndex, mac: Mac) -> Result<Listener, Error> {
+        let fail = |what: &str| {
+            let operation = format!("{what} of ARP socket on interface {index}");
+            move |errno| Error::system(operation, errno)
+        };
+        let fd = open(SockType::Datagram)?;
+        // Before it is bound, lest it be filled with anything else.
+        sys::attach_filter(fd.as_fd(), &ONLY_ARP).map_err(fail("set filter"))?;
+        let _ = sys::set_int_option(fd.as_fd(), libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+        net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
+        let address =
+            sys::link_address(index, EVERYTHING).ok_or(Errno::ENODEV).map_err(fail("find address"))?;
+        net::bind(fd.as_raw_fd(), &address).map_err(fail("bind"))?;
+        // struct packet_mreq: index, type, length, address. The kernel takes it back when the socket is closed.
+        let mut request = [0u8; 16];
+        request[0..4].copy_from_slice(&index.to_ne_bytes());
+        request[4..6].copy_from_slice(&(libc::PACKET_MR_UNICAST as u16).to_ne_bytes());
+        request[6..8].copy_from_slice(&6u16.to_ne_bytes());
+        request[8..14].copy_from_slice(&mac.0);
+        sys::set_option(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+            .map_err(fail("add address"))?;
+        Ok(Listener { fd, index, ethertype: ethernet::ethertype::ARP })
     }
 
     /// The descriptor, to wait on.

@@ -6,7 +6,7 @@ use crate::echo::{EchoSocket, Request};
 use crate::packet::{Listener, Sender};
 use mpath_model::carp::{CarpId, Passphrase};
 use mpath_model::kernel::{Heard, Listen, Transmit};
-use mpath_model::{Family, IfIndex, settings};
+use mpath_model::{Family, IfIndex, Mac, settings};
 use mpath_wire::carp::Authenticator;
 use mpath_wire::ethernet::ethertype;
 use mpath_wire::{beacon, icmp};
@@ -36,6 +36,7 @@ pub struct Probes {
     echo: BTreeMap<(IfIndex, Family), EchoSocket>,
     /// By interface and EtherType.
     listeners: BTreeMap<(IfIndex, u16), Listener>,
+    ports: BTreeMap<(IfIndex, Mac), Listener>,
     adverts: Adverts,
     sender: Option<Sender>,
     generation: u64,
@@ -55,10 +56,11 @@ impl Probes {
         names: &dyn Fn(IfIndex) -> Option<String>,
     ) -> Vec<(IfIndex, Error)> {
         let frames: Vec<(IfIndex, u16)> = frames(wanted).collect();
-        let before = (self.echo.len(), self.listeners.len());
+        let before = (self.echo.len(), self.listeners.len(), self.ports.len());
         self.echo.retain(|key, _| wanted.echo.contains(key));
         self.listeners.retain(|key, socket| frames.contains(key) && !socket.is_dead());
-        let mut changed = before != (self.echo.len(), self.listeners.len());
+        self.ports.retain(|key, socket| wanted.ports.contains(key) && !socket.is_dead());
+        let mut changed = before != (self.echo.len(), self.listeners.len(), self.ports.len());
         let mut errors = Vec::new();
         for key @ (index, family) in &wanted.echo {
             if !self.echo.contains_key(key) {
@@ -79,6 +81,14 @@ impl Probes {
                 }
             }
         }
+        for key @ (index, mac) in &wanted.ports {
+            if !self.ports.contains_key(key) {
+                match Listener::open_port(*index, *mac) {
+                    Ok(socket) => changed |= self.ports.insert(*key, socket).is_none(),
+                    Err(error) => errors.push((*index, named(error, *index, names))),
+                }
+            }
+        }
         let failed = self.adverts.listen(&wanted.carp, &mut changed);
         errors.extend(failed.into_iter().map(|(index, error)| (index, named(error, index, names))));
         self.generation += u64::from(changed);
@@ -88,7 +98,8 @@ impl Probes {
     /// Descriptors that are open now.
     pub fn fds(&self) -> Vec<RawFd> {
         let echo = self.echo.values().map(EchoSocket::fd);
-        echo.chain(self.listeners.values().map(Listener::fd)).chain(self.adverts.fds()).collect()
+        let frames = self.listeners.values().chain(self.ports.values()).map(Listener::fd);
+        echo.chain(frames).chain(self.adverts.fds()).collect()
     }
 
     /// Passphrases of CARP's vhids with their addresses, in place of those known before.
@@ -108,7 +119,7 @@ impl Probes {
         if let Some(socket) = self.echo.values().find(|s| s.fd() == fd) {
             return socket.receive(out);
         }
-        if let Some(socket) = self.listeners.values().find(|s| s.fd() == fd) {
+        if let Some(socket) = self.listeners.values().chain(self.ports.values()).find(|s| s.fd() == fd) {
             return socket.receive(out);
         }
         self.adverts.receive(fd, out)

@@ -41,6 +41,27 @@ pub fn lock_memory(lock: bool) -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
+/// Attaches a classic BPF program to a socket (SO_ATTACH_FILTER, packet(7)): what it refuses is never queued.
+pub fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> Result<(), Errno> {
+    let filter = libc::sock_fprog {
+        len: program.len().try_into().map_err(|_| Errno::EINVAL)?,
+        filter: program.as_ptr().cast_mut(),
+    };
+    let length = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    // SAFETY: the pointers and lengths describe `filter` and `program`, which live through the call; the kernel only
+    // reads from both.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            length,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
 /// The socket address of an interface for AF_PACKET, to bind or to send to.
 ///
 /// `protocol` is an Ethernet type in host byte order, 0 to receive nothing.

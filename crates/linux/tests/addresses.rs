@@ -128,7 +128,7 @@ fn sysctls_are_read_and_written() {
             set("absent", Sysctl::ArpIgnore, 1),
             set("all", Sysctl::ArpIgnore, 1),
             set("../all", Sysctl::ArpIgnore, 1),
-            set("e0", Sysctl::DisableIpv6, 1),
+            set("e0", Sysctl::Forwarding6, 1),
         ]);
         assert_eq!(refused, [libc::ENOENT, libc::EINVAL, libc::EINVAL, libc::EPERM]);
     });

@@ -9,7 +9,7 @@ mod request;
 mod rule;
 mod sysctl;
 
-pub use lagg::{LaggBackend, LaggOp, Steering};
+pub use lagg::{LaggBackend, LaggOp, Steering, inner_name};
 pub use packet::{Heard, Listen, Packet, Transmit};
 pub use request::{KernelOp, Placing};
 pub use rule::{Rule, TABLES};
@@ -72,6 +72,9 @@ pub struct Link {
     /// IFLA_LINK in this network namespace: what a VLAN or macvlan lies on, or the other end of a veth pair.
     #[serde(default)]
     pub parent: Option<IfIndex>,
+    /// IFF_PROMISC, as an administrator sets it.
+    #[serde(default)]
+    pub promisc: bool,
     /// Of a port of a bridge or bond: whether frames pass through it now.
     #[serde(default)]
     pub passes: Option<bool>,

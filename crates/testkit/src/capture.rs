@@ -1,19 +1,27 @@
-//! What passes on an interface, in both directions: echo requests, counted by family.
+//! What passes on an interface: echo requests in both directions, counted by family, and who sends what comes in.
 
 use crate::error::{Context, Error};
 use crate::host::Host;
 use crate::traffic::Stop;
-use mpath_linux::sys::link_address;
+use mpath_linux::sys::{link_address, set_int_option};
+use mpath_model::Mac;
 use mpath_wire::{ethernet, icmp, icmp6, ipv4, ipv6};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, recv, setsockopt, socket, sockopt};
 use nix::sys::socket::{MsgFlags, SockProtocol};
 use nix::sys::time::{TimeVal, TimeValLike};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread::JoinHandle;
 
 /// Every Ethernet type (ETH_P_ALL, linux/if_ether.h).
 const EVERYTHING: u16 = 3;
+
+/// Level of packet sockets' options (linux/socket.h).
+const SOL_PACKET: i32 = 263;
+
+/// Linux 4.20 (linux/if_packet.h).
+const PACKET_IGNORE_OUTGOING: i32 = 23;
 
 /// How often an idle capture looks whether it shall end.
 const IDLE_MS: i64 = 50;
@@ -33,15 +41,24 @@ pub struct EchoRequests {
 /// A running capture.
 pub struct Capture {
     stop: Stop,
-    thread: JoinHandle<EchoRequests>,
+    thread: JoinHandle<(EchoRequests, BTreeMap<Mac, u64>)>,
 }
 
 impl Capture {
     /// Captures on one interface from now on.
     pub fn start(host: &Host, interface: &str) -> Result<Capture, Error> {
+        Capture::begin(host, interface, false)
+    }
+
+    /// Captures what comes in on one interface from now on.
+    pub fn incoming(host: &Host, interface: &str) -> Result<Capture, Error> {
+        Capture::begin(host, interface, true)
+    }
+
+    fn begin(host: &Host, interface: &str, incoming: bool) -> Result<Capture, Error> {
         let what = || format!("capture on {interface} of {}", host.name());
         let index = host.index_of(interface)?;
-        let fd = host.run(|| open(index)).context(what)?;
+        let fd = host.run(|| open(index, incoming)).context(what)?;
         let stop = Stop::default();
         let asked = stop.clone();
         let thread = host.spawn_thread("capture", move || count(&fd, &asked))?;
@@ -53,27 +70,48 @@ impl Capture {
     /// # Panics
     /// If the capturing thread has.
     pub fn stop(self) -> EchoRequests {
+        self.end().0
+    }
+
+    /// Ends it: frames by the link-layer address of their sender.
+    ///
+    /// # Panics
+    /// If the capturing thread has.
+    pub fn senders(self) -> BTreeMap<Mac, u64> {
+        self.end().1
+    }
+
+    fn end(self) -> (EchoRequests, BTreeMap<Mac, u64>) {
         self.stop.now();
         self.thread.join().expect("the capturing thread does not panic")
     }
 }
 
-fn open(index: u32) -> Result<OwnedFd, Errno> {
+fn open(index: u32, incoming: bool) -> Result<OwnedFd, Errno> {
     let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None::<SockProtocol>)?;
     setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::milliseconds(IDLE_MS))?;
     setsockopt(&fd, sockopt::RcvBuf, &BUFFER)?;
+    set_int_option(fd.as_fd(), SOL_PACKET, PACKET_IGNORE_OUTGOING, i32::from(incoming))?;
     bind(fd.as_raw_fd(), &link_address(index, EVERYTHING).ok_or(Errno::ENODEV)?)?;
     Ok(fd)
 }
 
-fn count(fd: &OwnedFd, stop: &Stop) -> EchoRequests {
+fn count(fd: &OwnedFd, stop: &Stop) -> (EchoRequests, BTreeMap<Mac, u64>) {
     let mut seen = EchoRequests::default();
+    let mut senders = BTreeMap::new();
     let mut frame = [0u8; 2048];
     loop {
-        match recv(fd.as_raw_fd(), &mut frame, MsgFlags::MSG_TRUNC) {
-            Ok(length) => seen.add(&frame[..length.min(frame.len())]),
+        let ending = if stop.asked() { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
+        match recv(fd.as_raw_fd(), &mut frame, MsgFlags::MSG_TRUNC | ending) {
+            Ok(length) => {
+                let frame = &frame[..length.min(frame.len())];
+                seen.add(frame);
+                if let Ok((header, _)) = ethernet::parse(frame) {
+                    *senders.entry(header.source).or_insert(0) += 1;
+                }
+            }
             // Only when nothing is left to read.
-            Err(_) if stop.asked() => return seen,
+            Err(_) if stop.asked() => return (seen, senders),
             Err(_) => {}
         }
     }

@@ -146,6 +146,11 @@ pub(super) fn name(
     longest: usize,
 ) -> Option<At<String>> {
     let at = table.required(cx, key)?;
+    checked(cx, at, what, longest)
+}
+
+/// The same for a name that has been found.
+pub(super) fn checked(cx: &mut Cx<'_>, at: At<&str>, what: &str, longest: usize) -> Option<At<String>> {
     let name = at.value;
     let bad = |c: char| c.is_whitespace() || c.is_control() || c == '/' || (what == "interface" && c == ':');
     let shown = name.escape_debug();
@@ -158,7 +163,7 @@ pub(super) fn name(
     } else if name == "." || name == ".." {
         format!("the {what} name cannot be \"{shown}\"")
     } else if name == "lo" && what == "interface" {
-        "lo is the loopback interface and cannot be in a group".to_owned()
+        "lo is the loopback interface and cannot be in a group or lagg".to_owned()
     } else {
         return Some(At { value: name.to_owned(), span: at.span });
     };
@@ -178,7 +183,7 @@ fn test_addresses(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<At<TestAddress>> {
     found
 }
 
-fn targets(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<At<IpAddr>> {
+pub(super) fn targets(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<At<IpAddr>> {
     let texts = table.strings(cx, "targets");
     if let (true, Some(span)) = (texts.len() > MOST_TARGETS, table.span_of("targets")) {
         cx.error(span, format!("`targets` has {} entries, at most {MOST_TARGETS} are possible", texts.len()));

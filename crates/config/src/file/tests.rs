@@ -2,7 +2,7 @@
 
 use crate::defaults::{self, Defaults};
 use crate::{Errors, Loaded};
-use mpath_model::settings::{Adopt, Confirm, LinkPoll, ProbeMode, TestAddress};
+use mpath_model::settings::{Adopt, Confirm, Lagg, LinkPoll, ProbeMode, TestAddress};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -42,13 +42,14 @@ fn check_table(table: &[(&str, &str)]) {
 
 mod carp;
 mod contradictions;
+mod laggs;
 mod values;
 
 #[test]
 fn the_example_of_the_contract() {
     let text = include_str!("tests/contract.toml");
-    let groups = text.split("\n[[lagg]]").next().unwrap();
-    let settings = good(groups).settings;
+    let known = text.split("\n[[carp]]").next().unwrap();
+    let settings = good(known).settings;
     assert_eq!(settings.daemon.link_poll, LinkPoll::Auto);
     assert_eq!(settings.daemon.announce, mpath_model::settings::Daemon::default().announce);
     assert_eq!(settings.daemon.on_event.as_deref(), Some(std::path::Path::new("/etc/mpathd/event")));
@@ -65,10 +66,11 @@ fn the_example_of_the_contract() {
     assert_eq!(group.addresses[0].address, "192.0.2.10/24".parse().unwrap());
     assert_eq!(group.addresses[0].home, "eth0");
 
-    let help = "; remove it; [daemon], [detection], [[group]] and [[carp]] are there";
-    let lagg = groups.lines().count() + 2;
-    let refused = errors(text);
-    assert_eq!(refused[0], format!("{lagg}: this version of mpathd does not have [[lagg]] yet{help}"));
+    let [lagg] = &settings.laggs[..] else { panic!("one lagg") };
+    let mut expected = Lagg::new("lagg0", &settings.detection);
+    expected.ports = vec!["em0".into(), "em1".into()];
+    expected.addresses = vec!["192.0.2.5/24".parse().unwrap()];
+    assert_eq!(*lagg, expected);
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl Engine {
                 }
                 Packet::Carp(_) => {} // not a matter of groups
                 Packet::Arp { reply, sender_mac, sender, target_mac, target } => {
-                    let own = self.inventory.links.get(&heard.index).and_then(|l| l.mac);
+                    let own = self.wire_mac(g, n);
                     let answer = *reply && own == Some(*target_mac);
                     if answer {
                         self.proved_by_arp(heard.index, *sender, *target);

@@ -9,7 +9,7 @@ use crate::input::BatchId;
 use crate::plan::{self, Plan};
 use mpath_model::Mac;
 use mpath_model::addr::{Family, is_link_local6};
-use mpath_model::kernel::{KernelOp, Placing, Sysctl};
+use mpath_model::kernel::{KernelOp, LaggOp, Placing, Sysctl};
 use mpath_model::{IfIndex, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -64,7 +64,9 @@ impl Engine {
         if !self.batches.is_empty() || self.overheated(now, out) {
             return;
         }
-        let mut ops = self.sysctl_ops(now, out);
+        let mut ops = self.lagg_ops(now);
+        let laggs = ops.iter().filter(|op| matches!(op, KernelOp::Lagg(_))).count();
+        ops.extend(self.sysctl_ops(now, out));
         let (rules, routers) = (self.rule_ops(now), self.router_ops(now));
         let mut clean = Vec::new();
         let mut placed = Vec::new();
@@ -72,7 +74,7 @@ impl Engine {
             let plan = self.plan_group(now, g);
             let group = &mut self.groups[g];
             group.settled = plan.make.is_empty() && plan.held == 0;
-            group.clean = group.settled && plan.clean.is_empty();
+            group.clean = group.settled && plan.clean.is_empty() && (group.lagg.is_none() || laggs == 0);
             placed.extend(&plan.placed);
             ops.extend(self.stuck_gateways(&plan));
             ops.extend(plan.make);
@@ -360,6 +362,11 @@ impl Engine {
     fn succeeded(&mut self, now: Time, op: KernelOp) {
         self.held.retain(|h| h.op != op && !undoes(&h.op, &op));
         match &op {
+            KernelOp::Lagg(lagg @ LaggOp::Steer { .. }) => {
+                self.lagg_done(lagg);
+                return;
+            }
+            KernelOp::Lagg(lagg) => self.lagg_done(lagg),
             KernelOp::SetSysctl { interface, key, value } => {
                 let at = (interface.clone(), *key);
                 let lasting = *key != Sysctl::RaDefrtrMetric && self.is_member(interface);
@@ -397,7 +404,6 @@ impl Engine {
             KernelOp::AddRule(_) | KernelOp::DelRule(_) => {}
             KernelOp::AddRoute(..)
             | KernelOp::DelRoute(_)
-            | KernelOp::Lagg(_)
             | KernelOp::AddVirtual { .. }
             | KernelOp::DelLink(_)
             | KernelOp::SetLink { .. } => {}
@@ -417,6 +423,11 @@ impl Engine {
                 | SolicitRouters(_)
         ) {
             return; // repeated anyway, or of no consequence
+        }
+        if let KernelOp::Lagg(lagg) = &op
+            && self.lagg_refused(lagg, errno)
+        {
+            return;
         }
         let times = self.held.iter().find(|h| h.op == op).map_or(0, |h| h.times) + 1;
         self.held.retain(|h| h.op != op);
@@ -481,6 +492,7 @@ fn undoes(a: &KernelOp, b: &KernelOp) -> bool {
         (KernelOp::AddRule(x), KernelOp::DelRule(y)) | (KernelOp::DelRule(x), KernelOp::AddRule(y)) => x == y,
         // The last address of a NIC takes its routes along.
         (KernelOp::AddRoute(x, _), KernelOp::DelAddress { index, .. }) => x.uses(*index),
+        (KernelOp::Lagg(x), KernelOp::Lagg(y)) => x.index().is_some() && x.index() == y.index(),
         _ => false,
     }
 }
@@ -511,6 +523,8 @@ pub(super) fn benign(op: &KernelOp, errno: i32) -> bool {
         KernelOp::DelRule(_) => errno == ENOENT,
         KernelOp::DelRoute(_) => errno == ESRCH || errno == ENOENT || errno == ENODEV,
         KernelOp::SetSysctl { .. } => errno == ENOENT,
+        KernelOp::Lagg(LaggOp::Create { .. }) => false,
+        KernelOp::Lagg(_) => errno == ENODEV,
         _ => true,
     }
 }

@@ -40,7 +40,9 @@ impl Engine {
     pub(super) fn check(&mut self, out: &mut Vec<Action>) {
         let mut found: BTreeMap<Key, (Message, Option<Message>)> = BTreeMap::new();
         let scanned = std::mem::take(&mut self.scanned);
-        for g in (0..self.groups.len()).filter(|g| !self.groups[*g].retiring) {
+        for g in
+            (0..self.groups.len()).filter(|g| !self.groups[*g].retiring && self.groups[*g].lagg.is_none())
+        {
             for n in 0..self.groups[g].nics.len() {
                 found.extend(self.duplicates(g, n));
                 found.extend(self.same_mac(g, n));

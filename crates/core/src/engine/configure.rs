@@ -14,6 +14,7 @@ impl Engine {
             group.before = before;
             before += group.nics.len();
         }
+        groups.extend(settings.laggs.iter().map(|s| super::lagging::build(s, &old)));
         let leaving: Vec<Group> = old.iter().filter_map(|o| leftover(o, &groups)).collect();
         groups.extend(leaving);
         self.groups = groups;
@@ -26,8 +27,9 @@ impl Engine {
     /// NICs tracked without a group: each one is an anonymous group of one (mpathd-behaviour.md 3.1).
     pub(super) fn sync_ungrouped(&mut self) {
         let track = !self.settings.detection.track_interfaces_only_with_groups;
-        let grouped =
-            |name: &str, groups: &[Group]| groups.iter().any(|g| !g.anonymous && g.nic_named(name).is_some());
+        let grouped = |name: &str, groups: &[Group]| {
+            groups.iter().any(|g| (!g.anonymous || g.lagg.is_some()) && g.nic_named(name).is_some())
+        };
         let wanted: Vec<String> = self
             .inventory
             .links
@@ -37,9 +39,9 @@ impl Engine {
             .filter(|l| !grouped(&l.name, &self.groups))
             .map(|l| l.name.clone())
             .collect();
-        self.groups.retain(|g| !g.anonymous || wanted.contains(&g.settings.name));
+        self.groups.retain(|g| !g.anonymous || g.lagg.is_some() || wanted.contains(&g.settings.name));
         for name in wanted {
-            if !self.groups.iter().any(|g| g.anonymous && g.settings.name == name) {
+            if !self.groups.iter().any(|g| g.anonymous && g.lagg.is_none() && g.settings.name == name) {
                 self.groups.push(anonymous(&name, &self.settings.detection));
                 self.refresh_targets = true;
             }
@@ -155,7 +157,7 @@ fn keep_adopted(group: &mut Group, before: &Group) {
 /// removed are deleted. The group stays in retirement until that is done.
 fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
     if old.anonymous {
-        return None;
+        return super::lagging::leftover(old, new);
     }
     let kept = |name: &str| new.iter().any(|g| g.nic_named(name).is_some());
     let still =

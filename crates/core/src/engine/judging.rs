@@ -20,7 +20,7 @@ impl Engine {
         let Some(cause) = verdict::suspect(&mut group.nics[n], now, confirm) else {
             return;
         };
-        let alone = group.anonymous;
+        let alone = group.anonymous && group.lagg.is_none();
         let verdict = if alone {
             Verdict::NicFailure
         } else {

@@ -94,8 +94,9 @@ impl Engine {
         for g in 0..self.groups.len() {
             for n in 0..self.groups[g].nics.len() {
                 let nic = &self.groups[g].nics[n];
-                let found =
-                    self.inventory.link_named(nic.name()).filter(|l| !l.loopback && l.master.is_none());
+                let found = self.inventory.link_named(nic.name());
+                let lagg = self.groups[g].lagg.as_ref().and_then(|l| l.index);
+                let found = found.filter(|l| !l.loopback && (l.master.is_none() || l.master == lagg));
                 let found = found.map(|l| l.index);
                 let known = nic.index;
                 if known == found {

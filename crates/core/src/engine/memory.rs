@@ -33,6 +33,12 @@ impl Engine {
                     nic.installed = n.installed.clone();
                 }
             }
+            let name = group.settings.name.clone();
+            if let Some(lagg) = group.lagg.as_mut()
+                && let Some(known) = memory.laggs.iter().find(|m| m.name == name)
+            {
+                lagg.restore(known);
+            }
             for a in &memory.addresses {
                 restore_address(group, a);
             }
@@ -91,6 +97,7 @@ impl Engine {
                 home: name(r.home),
                 host: name(r.host),
             }));
+            p.laggs.extend(group.lagg.as_ref().and_then(crate::lagg::Lagg::memory));
             p.nics.extend(group.nics.iter().map(|n| NicMemory {
                 name: n.name().to_string(),
                 index: n.index,

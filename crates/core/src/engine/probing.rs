@@ -232,7 +232,7 @@ impl Engine {
         index: IfIndex,
         asked: Ipv4Addr,
     ) -> Option<Vec<u8>> {
-        let mac = self.inventory.links.get(&index).and_then(|l| l.mac)?;
+        let mac = self.wire_mac(g, n)?;
         let known = self.known_mac(g, asked);
         if let Some(sender) = self.arp_sender(g, n, index, asked) {
             return Some(mpath_wire::arp::request_frame(mac, known.unwrap_or(Mac::BROADCAST), sender, asked));
@@ -246,7 +246,7 @@ impl Engine {
     /// The MAC of somebody on the link: as the kernel knows it on some member, else as he has told himself.
     fn known_mac(&self, g: GroupId, host: Ipv4Addr) -> Option<Mac> {
         let group = &self.groups[g];
-        let mut indices = group.nics.iter().filter_map(|n| n.index);
+        let mut indices = self.faces(g).into_iter();
         let known = indices.find_map(|i| self.inventory.neighbour_mac(i, &IpAddr::V4(host)));
         known.or_else(|| group.macs.get(&host).copied())
     }
@@ -259,6 +259,7 @@ impl Engine {
             _ => None,
         });
         let reaches = |a: &&Address| inventory::usable(a) && a.addr.contains(&IpAddr::V4(asked));
+        let index = self.speaker(g, n).unwrap_or(index);
         test.or_else(|| match self.inventory.on(index).find(reaches)?.addr.address {
             IpAddr::V4(a) => Some(a),
             IpAddr::V6(_) => None,

@@ -2,7 +2,7 @@
 //! way of everything that leaves them.
 
 use super::Engine;
-use mpath_model::settings::Group;
+use mpath_model::settings::{Group, Lagg, Settings};
 
 impl Engine {
     /// Takes a NIC, a group or everything out of the settings, until the next reload.
@@ -12,14 +12,19 @@ impl Engine {
             None => {
                 settings.groups.clear();
                 settings.carps.clear();
+                settings.laggs.clear();
             }
             Some(name) => {
-                let count = settings.groups.len() + settings.carps.len();
+                let count = |s: &Settings| s.groups.len() + s.carps.len() + s.laggs.len();
+                let before = count(&settings);
                 settings.groups.retain(|g| g.name != name);
                 settings.carps.retain(|c| c.over.name() != name);
+                settings.laggs.retain(|l| l.name != name);
                 let left = settings.groups.iter_mut().any(|g| leave(g, name));
-                if settings.groups.len() + settings.carps.len() == count && !left {
-                    let text = format!("{name} is neither a group nor a member of one, and has no vhid");
+                let freed = settings.laggs.iter_mut().any(|l| leave_lagg(l, name));
+                if count(&settings) == before && !left && !freed {
+                    let text =
+                        format!("{name} is neither a group or lagg nor a member of one, and has no vhid");
                     return Err(("unknown_interface", text));
                 }
                 settings.groups.retain(|g| !g.interfaces.is_empty());
@@ -48,4 +53,10 @@ fn leave(group: &mut Group, nic: &str) -> bool {
         group.addresses.iter_mut().filter(|a| a.home == nic).for_each(|a| a.home = home.clone());
     }
     group.interfaces.len() != count
+}
+
+fn leave_lagg(lagg: &mut Lagg, port: &str) -> bool {
+    let count = lagg.ports.len();
+    lagg.ports.retain(|p| p != port);
+    lagg.ports.len() != count
 }

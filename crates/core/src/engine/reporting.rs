@@ -60,8 +60,8 @@ impl Engine {
     /// What the outside has to listen to.
     pub(super) fn update_listen(&mut self, out: &mut Vec<Action>) {
         let mut listen = Listen::default();
-        for group in self.groups.iter().filter(|g| !g.retiring) {
-            for nic in &group.nics {
+        for (g, group) in self.groups.iter().enumerate().filter(|(_, g)| !g.retiring) {
+            for (n, nic) in group.nics.iter().enumerate() {
                 let Some(index) = nic.index else { continue };
                 listen.carrier.push(index);
                 if group.settings.probe != ProbeMode::Link && !group.anonymous {
@@ -71,7 +71,9 @@ impl Engine {
                     if matches!(i.source, Source::Echo(_)) {
                         listen.echo.push((index, i.family));
                     }
-                    if i.family == Family::Inet {
+                    if i.family == Family::Inet && group.lagg.is_some() {
+                        listen.ports.extend(self.wire_mac(g, n).map(|mac| (index, mac)));
+                    } else if i.family == Family::Inet {
                         listen.arp.push(index);
                     }
                 }

@@ -35,9 +35,8 @@ impl Engine {
 
     /// A NIC that has an address of its own to ask from needs no restraint.
     fn drop_manners(&mut self, g: GroupId, n: NicId) {
-        let nic = &self.groups[g].nics[n];
         let four = |a: &mpath_model::Address| a.addr.family() == Family::Inet && inventory::usable(a);
-        let has = nic.index.is_some_and(|i| self.inventory.on(i).any(four));
+        let has = self.speaker(g, n).is_some_and(|i| self.inventory.on(i).any(four));
         if let Some(i) = self.groups[g].nics[n].instance(Family::Inet).filter(|_| has) {
             i.manners = Default::default();
         }
@@ -79,7 +78,7 @@ impl Engine {
         let group = &self.groups[g];
         let v4 = |a: &IfAddr| a.family() == Family::Inet;
         group.addresses.iter().any(|a| v4(&a.addr))
-            || group.nics.iter().filter_map(|n| n.index).any(|i| self.inventory.on(i).any(|a| v4(&a.addr)))
+            || self.faces(g).into_iter().any(|i| self.inventory.on(i).any(|a| v4(&a.addr)))
     }
 
     fn apply_sources(&mut self, now: Time, g: GroupId, n: NicId, wanted: &[(Family, Source, bool)]) -> bool {
@@ -174,7 +173,7 @@ impl Engine {
         if !group.settings.targets.is_empty() {
             return group.settings.targets.clone();
         }
-        let member = |i: IfIndex| group.nic_at(i).is_some();
+        let member = |i: IfIndex| group.covers(i);
         let current = self.inventory.routes().filter(|r| r.kind == 1).flat_map(|r| &r.hops);
         let current = current.filter(|h| h.gateway.is_some_and(|gw| gw.is_ipv4()) || member(h.index));
         let kept = group.routes.iter().flat_map(|r| &r.route.hops);
@@ -205,7 +204,7 @@ impl Engine {
             }
             (Source::Arp, _) => {
                 let nets = group.addresses.iter().map(|a| a.addr);
-                let found = group.nics.iter().filter_map(|n| n.index).flat_map(|i| self.inventory.on(i));
+                let found = self.faces(g).into_iter().flat_map(|i| self.inventory.on(i));
                 nets.chain(found.map(|a| a.addr)).any(|net| !net.is_host() && net.contains(target))
             }
         }
@@ -243,7 +242,7 @@ impl Engine {
     /// Who has been seen on the link of a group, as the kernel's neighbour table has it, without ourselves.
     pub(super) fn neighbours(&self, g: GroupId, family: Family) -> Vec<IpAddr> {
         let group = &self.groups[g];
-        let member = |i: IfIndex| group.nic_at(i).is_some();
+        let member = |i: IfIndex| group.covers(i);
         let seen = |n: &&mpath_model::Neighbour| n.state & SEEN != 0 && n.mac.is_some() && member(n.index);
         let table = self.inventory.neighbours.values().filter(seen).map(|n| n.address);
         let on_link = |a: &IpAddr| (0..group.nics.len()).any(|n| self.admissible(g, n, a));

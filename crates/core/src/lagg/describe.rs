@@ -16,6 +16,8 @@ pub fn describe(op: &LaggOp, name: &dyn Fn(IfIndex) -> String) -> String {
         },
         LaggOp::SetMac { index, mac } => format!("setting the hardware address of {} to {mac}", name(*index)),
         LaggOp::SetMtu { index, mtu } => format!("setting the MTU of {} to {mtu}", name(*index)),
+        LaggOp::SetPromisc { index, on: true } => format!("setting {} promiscuous", name(*index)),
+        LaggOp::SetPromisc { index, on: false } => format!("ending the promiscuity of {}", name(*index)),
         LaggOp::SetUp { index, up: true } => format!("setting {} up", name(*index)),
         LaggOp::SetUp { index, up: false } => format!("setting {} down", name(*index)),
     }

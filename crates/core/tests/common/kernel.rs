@@ -59,6 +59,7 @@ impl Kernel {
             master: None,
             kind: None,
             parent: None,
+            promisc: false,
             passes: None,
         };
         for key in Sysctl::ALL {

@@ -44,7 +44,7 @@ pub struct End {
 }
 
 impl End {
-    fn message(&self) -> LinkMessage {
+    pub(super) fn message(&self) -> LinkMessage {
         let mut message = LinkMessage::default();
         message.header.index = self.index.unwrap_or(0);
         message.attributes.push(LinkAttribute::IfName(self.name.clone()));
@@ -158,7 +158,7 @@ pub fn set_port_isolated(socket: &mut Socket, port: IfIndex, isolated: bool) -> 
     set_port(socket, port, InfoBridgePort::Isolated(isolated))
 }
 
-fn set_port(socket: &mut Socket, port: IfIndex, option: InfoBridgePort) -> Result<(), Error> {
+pub(super) fn set_port(socket: &mut Socket, port: IfIndex, option: InfoBridgePort) -> Result<(), Error> {
     let info = vec![
         LinkInfo::PortKind(InfoPortKind::Bridge),
         LinkInfo::PortData(InfoPortData::BridgePort(vec![option])),
@@ -187,7 +187,7 @@ pub fn set_mac(socket: &mut Socket, index: IfIndex, mac: Mac) -> Result<(), Erro
     change(socket, index, LinkAttribute::Address(mac.0.to_vec()))
 }
 
-fn change(socket: &mut Socket, index: IfIndex, attribute: LinkAttribute) -> Result<(), Error> {
+pub(super) fn change(socket: &mut Socket, index: IfIndex, attribute: LinkAttribute) -> Result<(), Error> {
     let mut message = LinkMessage::default();
     message.header.index = index;
     message.attributes.push(attribute);

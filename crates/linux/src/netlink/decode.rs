@@ -94,6 +94,7 @@ const IFF_UP: u32 = 0x1;
 const IFF_LOOPBACK: u32 = 0x8;
 const IFF_POINTOPOINT: u32 = 0x10;
 const IFF_NOARP: u32 = 0x80;
+const IFF_PROMISC: u32 = 0x100;
 const IFF_MULTICAST: u32 = 0x1000;
 const IFF_LOWER_UP: u32 = 0x10000;
 const OPER_UNKNOWN: u8 = 0;
@@ -185,6 +186,7 @@ pub fn link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
         master: None,
         kind: None,
         parent: None,
+        promisc: flags & IFF_PROMISC != 0,
         passes: None,
     };
     let mut elsewhere = false;

@@ -6,7 +6,7 @@
 use mpath_linux::netlink::Socket;
 use mpath_linux::netlink::create::{self, End};
 use mpath_linux::{Kernel, sys};
-use mpath_model::kernel::{Address, Inventory, KernelEvent, KernelOp};
+use mpath_model::kernel::{Address, Inventory, KernelEvent, KernelOp, LaggOp};
 use mpath_model::{IfAddr, IfIndex, Route};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
@@ -116,6 +116,11 @@ impl Net {
     #[track_caller]
     pub(crate) fn apply(&mut self, op: KernelOp) {
         assert_eq!(self.kernel.apply(std::slice::from_ref(&op)), [0], "{op:?}");
+    }
+
+    #[track_caller]
+    pub(crate) fn lagg(&mut self, op: LaggOp) {
+        self.apply(KernelOp::Lagg(op));
     }
 
     #[track_caller]

@@ -47,6 +47,15 @@ pub struct Steering {
     pub blocked: Vec<IfIndex>,
 }
 
+/// Name of the hidden end of a redirecting lagg.
+pub fn inner_name(lagg: &str) -> String {
+    let mut end = lagg.len().min(13);
+    while !lagg.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}-p", &lagg[..end])
+}
+
 /// One request for a lagg.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LaggOp {
@@ -111,6 +120,13 @@ pub enum LaggOp {
         /// In bytes.
         mtu: u32,
     },
+    /// Has an interface take every frame, or only those that are meant for it.
+    SetPromisc {
+        /// The interface.
+        index: IfIndex,
+        /// Which.
+        on: bool,
+    },
     /// Sets an interface administratively up or down.
     SetUp {
         /// The interface.
@@ -127,9 +143,10 @@ impl LaggOp {
             LaggOp::Create { .. } | LaggOp::Destroy { .. } => None,
             LaggOp::Attach { port, .. } | LaggOp::Detach { port, .. } => Some(*port),
             LaggOp::Steer { lagg, .. } => Some(*lagg),
-            LaggOp::SetMac { index, .. } | LaggOp::SetMtu { index, .. } | LaggOp::SetUp { index, .. } => {
-                Some(*index)
-            }
+            LaggOp::SetMac { index, .. }
+            | LaggOp::SetMtu { index, .. }
+            | LaggOp::SetPromisc { index, .. }
+            | LaggOp::SetUp { index, .. } => Some(*index),
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum Sysctl {
     KeepAddrOnDown,
     /// net.ipv6.conf.IF.ra_defrtr_metric (Linux 5.12)
     RaDefrtrMetric,
-    /// net.ipv6.conf.IF.disable_ipv6; read, never written.
+    /// net.ipv6.conf.IF.disable_ipv6; written on ports of laggs alone.
     DisableIpv6,
     /// net.ipv6.conf.IF.forwarding: this host is a router there; read, never written.
     Forwarding6,
@@ -45,7 +45,7 @@ impl Sysctl {
 
     /// Read, never written.
     pub fn is_fixed(self) -> bool {
-        matches!(self, Sysctl::DisableIpv6 | Sysctl::Forwarding6)
+        matches!(self, Sysctl::Forwarding6)
     }
 
     /// Family directory and file name below /proc/sys/net/FAMILY/conf/IF/.

@@ -12,7 +12,7 @@ fn unknown_keys() {
         ),
         (
             "[daemon]\nfailback = true\n",
-            "2: unknown key `failback` in [daemon]; `failback` belongs in [detection] or [[group]]",
+            "2: unknown key `failback` in [daemon]; `failback` belongs in [detection] or [[group]] or [[lagg]]",
         ),
         (
             &format!("{BASE}test_address = []\n"),
@@ -46,7 +46,7 @@ fn tables_of_the_wrong_form() {
         ),
         (
             "[[lagg]]\nname = \"x\"\n",
-            "1: this version of mpathd does not have [[lagg]] yet; remove it; [daemon], [detection], [[group]] and [[carp]] are there",
+            "1: [[lagg]] has no `ports`; add ports = [\"eth0\", \"eth1\"] to it; the first is the primary",
         ),
         ("\n[carp]\n", "2: `carp` must be an array of tables, this is a table; write [[carp]]"),
     ]);
@@ -207,7 +207,7 @@ fn names() {
         (&nic("\"eth0:1\""), "4: the interface name \"eth0:1\" contains ':'"),
         (&nic("\"a/b\""), "4: the interface name \"a/b\" contains '/'"),
         (&nic("\"..\""), "4: the interface name cannot be \"..\""),
-        (&nic("\"lo\""), "4: lo is the loopback interface and cannot be in a group"),
+        (&nic("\"lo\""), "4: lo is the loopback interface and cannot be in a group or lagg"),
         (
             "[[group]]\n[[group.interface]]\nname = \"e\"\n",
             "1: [[group]] has no `name`; add name = \"...\" to it",

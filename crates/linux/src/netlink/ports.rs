@@ -1,0 +1,131 @@
+//! What laggs need beyond making and changing interfaces: bonds, and the options of ports.
+
+use super::create::{self, End};
+use super::{Socket, decode, encode};
+use crate::Error;
+use mpath_model::IfIndex;
+use netlink_packet_core::NLM_F_CREATE;
+use netlink_packet_core::NLM_F_EXCL;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    BondFailOverMac, BondMode, BondPrimaryReselect, InfoBond, InfoBridgePort, InfoData, InfoKind,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+
+/// How often the bonding driver looks at the links, in milliseconds.
+const MIIMON: u32 = 100;
+
+/// Makes an active-backup bond whose active port changes when its link dies or when told to, never to go back.
+pub fn bond(socket: &mut Socket, end: &End) -> Result<(), Error> {
+    socket.request(bond_message(end), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+fn bond_message(end: &End) -> RouteNetlinkMessage {
+    let options = vec![
+        InfoBond::Mode(BondMode::ActiveBackup),
+        InfoBond::MiiMon(MIIMON),
+        InfoBond::PrimaryReselect(BondPrimaryReselect::Failure),
+        InfoBond::FailOverMac(BondFailOverMac::None),
+    ];
+    let mut message = end.message();
+    let info = vec![LinkInfo::Kind(InfoKind::Bond), LinkInfo::Data(InfoData::Bond(options))];
+    message.attributes.push(LinkAttribute::LinkInfo(info));
+    RouteNetlinkMessage::NewLink(message)
+}
+
+/// Makes a port of a bond the active one.
+pub fn activate(socket: &mut Socket, bond: IfIndex, port: IfIndex) -> Result<(), Error> {
+    socket.request(activate_message(bond, port), 0)
+}
+
+fn activate_message(bond: IfIndex, port: IfIndex) -> RouteNetlinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = bond;
+    let options = InfoData::Bond(vec![InfoBond::ActivePort(port)]);
+    let info = vec![LinkInfo::Kind(InfoKind::Bond), LinkInfo::Data(options)];
+    message.attributes.push(LinkAttribute::LinkInfo(info));
+    RouteNetlinkMessage::NewLink(message)
+}
+
+/// Sets the MTU in bytes.
+pub fn set_mtu(socket: &mut Socket, index: IfIndex, mtu: u32) -> Result<(), Error> {
+    create::change(socket, index, LinkAttribute::Mtu(mtu))
+}
+
+/// Whether an interface takes every frame.
+pub fn set_promisc(socket: &mut Socket, index: IfIndex, on: bool) -> Result<(), Error> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.header.change_mask = LinkFlags::Promisc;
+    if on {
+        message.header.flags = LinkFlags::Promisc;
+    }
+    socket.request(RouteNetlinkMessage::NewLink(message), 0)
+}
+
+/// Whether a bridge port learns addresses.
+pub fn set_port_learning(socket: &mut Socket, port: IfIndex, learning: bool) -> Result<(), Error> {
+    create::set_port(socket, port, InfoBridgePort::Learning(learning))
+}
+
+/// Whether an interface is administratively up. One that does not exist is not.
+pub fn is_up(socket: &mut Socket, index: IfIndex) -> Result<bool, Error> {
+    let link = socket.query_with(encode::get_link(index), |_, payload| decode::link(payload))?;
+    Ok(link.is_some_and(|l| l.up))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpath_model::Mac;
+    use netlink_packet_core::Emitable;
+
+    fn bytes(message: &RouteNetlinkMessage) -> Vec<u8> {
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        bytes
+    }
+
+    /// struct ifinfomsg for an interface index, nothing else set.
+    fn head(index: u32) -> Vec<u8> {
+        let mut head = vec![0; 16];
+        head[4..8].copy_from_slice(&index.to_ne_bytes());
+        head
+    }
+
+    /// Attribute: length, type, value, padding.
+    fn nla(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend(((4 + value.len()) as u16).to_ne_bytes());
+        out.extend(kind.to_ne_bytes());
+        out.extend(value);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out
+    }
+
+    /// lagg-carp.md C.3: IFLA_LINKINFO 18, IFLA_INFO_KIND 1, IFLA_INFO_DATA 2, IFLA_BOND_*.
+    fn bond_info(options: &[Vec<u8>]) -> Vec<u8> {
+        let inside = [nla(1, b"bond\0"), nla(2, &options.concat())];
+        nla(18, &inside.concat())
+    }
+
+    #[test]
+    fn a_bond_byte_for_byte() {
+        let mac = Mac([2, 0, 0, 0, 1, 0]);
+        let end = End { name: "lagg0".into(), mac: Some(mac), ..End::default() };
+        let options = [
+            nla(1, &[1]),                  // MODE active-backup
+            nla(3, &100u32.to_ne_bytes()), // MIIMON
+            nla(12, &[2]),                 // PRIMARY_RESELECT failure
+            nla(13, &[0]),                 // FAIL_OVER_MAC none
+        ];
+        let expected = [head(0), nla(3, b"lagg0\0"), nla(1, &mac.0), bond_info(&options)].concat();
+        assert_eq!(bytes(&bond_message(&end)), expected);
+    }
+
+    #[test]
+    fn a_switch_byte_for_byte() {
+        let expected = [head(7), bond_info(&[nla(2, &9u32.to_ne_bytes())])].concat();
+        assert_eq!(bytes(&activate_message(7, 9)), expected);
+    }
+}

@@ -1,0 +1,105 @@
+//! Laggs from end to end: the real daemon, a real kernel, cables cut and plugged, traffic both ways.
+
+#[path = "lagg/ports.rs"]
+mod ports;
+#[path = "lagg/world.rs"]
+mod world;
+
+use mpath_model::status::LinkState;
+use mpath_testkit::{Lan, poll_until, wait_until, with_daemon};
+use std::time::Instant;
+use world::{LaggConfig, SOON, World};
+
+#[test]
+fn redirect_cable_cut_and_back() {
+    with_daemon("redirect_cable_cut_and_back", || cable_cut_and_back("redirect"));
+}
+
+#[test]
+fn bridge_cable_cut_and_back() {
+    with_daemon("bridge_cable_cut_and_back", || cable_cut_and_back("bridge"));
+}
+
+/// In a guest with bonding: `unshare -nm` around this program, with MPATH_TESTKIT_ISOLATED set to the test's name.
+#[test]
+#[ignore = "needs the bonding driver"]
+fn bond_cable_cut_and_back() {
+    with_daemon("bond_cable_cut_and_back", || cable_cut_and_back("bond"));
+}
+
+/// Whatever this kernel has.
+#[test]
+fn auto_cable_cut_and_back() {
+    with_daemon("auto_cable_cut_and_back", || cable_cut_and_back("auto"));
+}
+
+fn cable_cut_and_back(backend: &'static str) {
+    let world = World::start(LaggConfig { backend, ..LaggConfig::default() });
+    world.lan.cut(0).unwrap();
+    world.expect_active("eth1");
+    world.lan.plug(0).unwrap();
+    world.expect_active("eth0");
+    world.lan.cut(1).unwrap();
+    world.expect_active("eth0");
+    world.assert_tcp_survived();
+}
+
+/// kill -9 leaves the traffic alone, the next daemon adopts what it finds, and what leaves the configuration leaves no trace.
+#[test]
+fn killed_restarted_and_released() {
+    with_daemon("killed_restarted_and_released", || {
+        let lan = World::lan(2);
+        let found = [0, 1].map(|n| port(&lan, n));
+        let mut world = World::start_on(lan, &LaggConfig::default());
+        world.lan.cut(0).unwrap();
+        world.expect_active("eth1");
+        world.daemon.kill9();
+        let killed = Instant::now();
+        wait_until(SOON, "traffic goes on without a daemon", || world.flows_since(killed));
+        world.daemon.restart().unwrap();
+        world.expect_active("eth1");
+        world.lan.plug(0).unwrap();
+        world.expect_active("eth0");
+        world.assert_tcp_survived();
+        world.daemon.set_config("").unwrap();
+        world.daemon.kill9();
+        // The daemon dies before it has seen that the lagg has left the configuration: the next one destroys it.
+        world.daemon.restart().unwrap();
+        let gone = || (0..2).all(|n| port(&world.lan, n) == found[n]) && !world.lan.server.has("lagg0");
+        let done = poll_until(SOON, || gone().then_some(()));
+        assert!(
+            done.is_some(),
+            "{:?} was {found:?}\n{}",
+            [0, 1].map(|n| port(&world.lan, n)),
+            world.picture()
+        );
+    });
+}
+
+/// What a port looks like: link-layer address, MTU, promiscuity, and the sysctls that laggs change.
+fn port(lan: &Lan, n: usize) -> String {
+    let name = format!("eth{n}");
+    let inventory = lan.server.inventory().unwrap();
+    let link = inventory.links.iter().find(|l| l.name == name).unwrap();
+    let read = |key: &str| lan.server.read_sysctl(&format!("net/{}", key.replace('@', &name))).unwrap();
+    let sysctls = ["ipv6/conf/@/disable_ipv6", "ipv4/conf/@/arp_ignore"].map(read);
+    format!("{:?} {} {} {:?} {sysctls:?}", link.mac, link.mtu, link.promisc, link.master)
+}
+
+#[test]
+fn all_cables_cut_and_one_plugged() {
+    with_daemon("all_cables_cut_and_one_plugged", || {
+        let world = World::start(LaggConfig { ports: 3, ..LaggConfig::default() });
+        for n in [0, 2, 1] {
+            world.lan.cut(n).unwrap();
+        }
+        world.wait_link(LinkState::Down);
+        assert_eq!(world.lagg().active, None);
+        world.lan.plug(2).unwrap();
+        world.wait_link(LinkState::Up);
+        world.expect_active("eth2");
+        world.lan.plug(0).unwrap();
+        world.expect_active("eth0");
+        world.assert_tcp_survived();
+    });
+}

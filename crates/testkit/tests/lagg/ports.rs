@@ -1,0 +1,117 @@
+//! Ports come and go, and what they show on the wire.
+
+use crate::world::{LaggConfig, SOON, World};
+use mpath_testkit::{Capture, poll_until, wait_until, with_daemon};
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// Whoever sends with the lagg's address on a port that is not active teaches the switch the wrong port.
+#[test]
+fn a_standby_never_speaks_for_the_lagg() {
+    with_daemon("ports::a_standby_never_speaks_for_the_lagg", || {
+        let world =
+            World::start(LaggConfig { more: "failure_detection_time = \"200ms\"", ..LaggConfig::default() });
+        let (lagg, own) = (world.lan.nic_mac(0), world.lan.nic_mac(1));
+        let capture = Capture::incoming(&world.lan.switch, "p1").unwrap();
+        // Long enough for many probes; nothing has to happen.
+        std::thread::sleep(Duration::from_secs(3));
+        let seen = capture.senders();
+        assert_eq!(seen.get(&lagg), None, "{seen:?}");
+        assert!(seen.contains_key(&own), "the standby is probed: {seen:?}\n{}", world.picture());
+        // Nor does the primary, whose own address is the lagg's, once it is not the active port.
+        world.lan.blackhole(0).unwrap();
+        world.expect_active("eth1");
+        let capture = Capture::incoming(&world.lan.switch, "p0").unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        let seen = capture.senders();
+        assert_eq!(seen.get(&lagg), None, "{seen:?}");
+        world.assert_tcp_survived();
+    });
+}
+
+#[test]
+fn a_silent_path_behind_a_living_link() {
+    with_daemon("ports::a_silent_path_behind_a_living_link", || {
+        let world =
+            World::start(LaggConfig { more: "failure_detection_time = \"200ms\"", ..LaggConfig::default() });
+        wait_until(SOON, "both ports have answers", || {
+            world.lagg().ports.iter().all(|p| p.probe == mpath_model::status::ProbeState::Ok)
+        });
+        world.lan.blackhole(0).unwrap();
+        world.expect_active("eth1");
+        world.assert_tcp_survived();
+    });
+}
+
+#[test]
+fn a_port_vanishes_and_returns() {
+    with_daemon("ports::a_port_vanishes_and_returns", || {
+        let world = World::start(LaggConfig::default());
+        world.lan.remove(0).unwrap();
+        world.expect_active("eth1");
+        world.lan.recreate(0).unwrap();
+        world.expect_active("eth0");
+        world.lan.remove(1).unwrap();
+        world.expect_active("eth0");
+        world.assert_tcp_survived();
+    });
+}
+
+#[test]
+fn ports_join_and_leave_by_reload() {
+    with_daemon("ports::ports_join_and_leave_by_reload", || {
+        let lan = World::lan(3);
+        let text = LaggConfig { ports: 3, ..LaggConfig::default() }.text();
+        let two = LaggConfig { ports: 2, ..LaggConfig::default() };
+        let world = World::start_on(lan, &two);
+        world.daemon.set_config(&text).unwrap();
+        world.daemon.signal(Signal::SIGHUP).unwrap();
+        wait_until(SOON, "three ports", || world.lagg().ports.len() == 3);
+        world.lan.cut(0).unwrap();
+        world.lan.cut(1).unwrap();
+        world.expect_active("eth2");
+        // The primary leaves: the lagg takes the address of the next one, and the leaving port has its own again.
+        world.daemon.set_config(&text.replace("\"eth0\", ", "")).unwrap();
+        world.daemon.signal(Signal::SIGHUP).unwrap();
+        wait_until(SOON, "two ports", || world.lagg().ports.len() == 2);
+        let mac = |name: &str| {
+            let links = world.lan.server.inventory().unwrap().links;
+            links.iter().find(|l| l.name == name).and_then(|l| l.mac)
+        };
+        let (first, second) = (world.lan.nic_mac(0), world.lan.nic_mac(1));
+        let done =
+            || mac("eth0") == Some(first) && mac("lagg0") == Some(second) && mac("eth2") == Some(second);
+        let there = poll_until(SOON, || done().then_some(()));
+        assert!(there.is_some(), "{:?}\n{}", ["eth0", "lagg0", "eth2"].map(mac), world.picture());
+        let changed = Instant::now();
+        wait_until(SOON, "traffic flows with the new address", || world.flows_since(changed));
+        world.lan.plug(1).unwrap();
+        world.expect_active("eth1");
+    });
+}
+
+/// A macvlan on the lagg has an address of its own: its frames pass every port, and it is told of after a switch.
+#[test]
+fn what_is_stacked_on_a_lagg_follows() {
+    with_daemon("ports::what_is_stacked_on_a_lagg_follows", || {
+        const ABOVE: &str = "192.0.2.77";
+        let world = World::start(LaggConfig::default());
+        let mac = mpath_model::Mac([2, 0, 0, 0, 7, 7]);
+        world.lan.server.macvlan("above0", "lagg0", Some(mac)).unwrap();
+        world.lan.server.set_up("above0").unwrap();
+        world.lan.server.add_address("above0", &format!("{ABOVE}/32")).unwrap();
+        let target = std::net::SocketAddr::new(ABOVE.parse().unwrap(), mpath_testkit::traffic::PORT);
+        let stream = mpath_testkit::UdpStream::start(&world.lan.near, target, 100).unwrap();
+        let alive = |what: &str| {
+            let now = Instant::now();
+            wait_until(SOON, what, || stream.alive_since(now));
+        };
+        alive("before a switch");
+        world.lan.cut(0).unwrap();
+        world.expect_active("eth1");
+        alive("after a switch");
+        world.lan.plug(0).unwrap();
+        world.expect_active("eth0");
+        alive("after the way back");
+    });
+}

@@ -1,0 +1,144 @@
+//! The standard network with a daemon that makes a lagg over the server's NICs, and traffic to it.
+
+use mpath_model::status::{Lagg, LinkState};
+use mpath_testkit::lan::{DATA4, DATA6, ROUTER4, ROUTER6};
+use mpath_testkit::traffic::PORT;
+use mpath_testkit::{Daemon, Echo, Lan, LanOptions, TcpBulk, TcpSource, UdpStream, poll_until, wait_until};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Generous: a loaded machine, not a measurement.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Packets per second of a stream: enough to see that answers come.
+const RATE: u32 = 100;
+
+/// What the lagg is to be.
+#[derive(Clone, Debug)]
+pub struct LaggConfig {
+    pub backend: &'static str,
+    pub ports: usize,
+    /// Further lines of `[[lagg]]`.
+    pub more: &'static str,
+}
+
+impl Default for LaggConfig {
+    fn default() -> LaggConfig {
+        LaggConfig { backend: "redirect", ports: 2, more: "failure_detection_time = \"700ms\"" }
+    }
+}
+
+impl LaggConfig {
+    pub fn text(&self) -> String {
+        let ports: Vec<String> = (0..self.ports).map(|n| format!("\"eth{n}\"")).collect();
+        format!(
+            "[[lagg]]\nname = \"lagg0\"\nports = [{}]\naddresses = [\"{DATA4}/24\", \"{DATA6}/64\"]\nbackend = \"{}\"\n{}\n",
+            ports.join(", "),
+            self.backend,
+            self.more
+        )
+    }
+}
+
+/// Everything that runs. Fields are dropped in this order.
+pub struct World {
+    streams: Vec<UdpStream>,
+    transfers: Vec<TcpBulk>,
+    _source: TcpSource,
+    _echo: Echo,
+    pub daemon: Daemon,
+    pub lan: Lan,
+}
+
+impl World {
+    /// The daemon has made the lagg, and traffic from both clients flows through its first port.
+    pub fn start(config: LaggConfig) -> World {
+        World::start_on(World::lan(config.ports), &config)
+    }
+
+    /// The network alone.
+    pub fn lan(nics: usize) -> Lan {
+        Lan::new(LanOptions { nics, configured: false, ..LanOptions::default() }).unwrap()
+    }
+
+    pub fn start_on(lan: Lan, config: &LaggConfig) -> World {
+        let daemon = Daemon::start(&lan.server, &config.text()).unwrap();
+        let holds = || [DATA4, DATA6].iter().all(|data| lan.server.holders(data) == ["lagg0"]);
+        let there = poll_until(SOON, || holds().then_some(()));
+        assert!(
+            there.is_some(),
+            "lagg0 has no addresses: {:?}\n{}",
+            lan.server.addresses(),
+            daemon.log_text()
+        );
+        lan.server.add_route("lagg0", "0.0.0.0/0", ROUTER4).unwrap();
+        lan.server.add_route("lagg0", "::/0", ROUTER6).unwrap();
+        let echo = Echo::start(&lan.server, PORT).unwrap();
+        let source = TcpSource::start(&lan.server, PORT).unwrap();
+        let clients = [(&lan.near, DATA4), (&lan.near, DATA6), (&lan.far, DATA4), (&lan.far, DATA6)];
+        let streams = clients.map(|(client, data)| UdpStream::start(client, target(data), RATE).unwrap());
+        let transfers = [(&lan.far, DATA4), (&lan.near, DATA6)].map(|(client, data)| {
+            let connect = || TcpBulk::start(client, target(data)).ok();
+            poll_until(SOON, connect)
+                .unwrap_or_else(|| panic!("no TCP connection to {data}:\n{}", daemon.log_text()))
+        });
+        let world = World {
+            streams: streams.into(),
+            transfers: transfers.into(),
+            _source: source,
+            _echo: echo,
+            daemon,
+            lan,
+        };
+        world.expect_active("eth0");
+        world
+    }
+
+    /// Waits until this port is active, the daemon says so too, and every client gets answers.
+    #[track_caller]
+    pub fn expect_active(&self, port: &str) {
+        let active = || (self.lagg().active.as_deref() == Some(port)).then_some(());
+        assert!(poll_until(SOON, active).is_some(), "{port} is not active: {}", self.picture());
+        let switched = Instant::now();
+        let flows = || self.streams.iter().all(|s| s.alive_since(switched)).then_some(());
+        assert!(poll_until(SOON, flows).is_some(), "{port} is active, and no answers: {}", self.picture());
+    }
+
+    /// Whether every client had an answer after that time.
+    pub fn flows_since(&self, since: Instant) -> bool {
+        self.streams.iter().all(|s| s.alive_since(since))
+    }
+
+    #[track_caller]
+    pub fn assert_tcp_survived(&self) {
+        let now = Instant::now();
+        let lives = || self.transfers.iter().all(|t| t.alive_since(now)).then_some(());
+        assert!(poll_until(SOON, lives).is_some(), "a TCP transfer died: {}", self.picture());
+    }
+
+    #[track_caller]
+    pub fn lagg(&self) -> Lagg {
+        let mut status = self.daemon.status().unwrap_or_else(|e| panic!("{e}\n{}", self.daemon.log_text()));
+        assert_eq!(status.laggs.len(), 1);
+        status.laggs.remove(0)
+    }
+
+    #[track_caller]
+    pub fn wait_link(&self, link: LinkState) {
+        wait_until(SOON, "link of the lagg", || self.lagg().link == link);
+    }
+
+    /// Everything that helps to find out what went wrong.
+    pub fn picture(&self) -> String {
+        let addresses = self.lan.server.addresses();
+        format!(
+            "addresses {addresses:?}\nstatus {:?}\nlog of mpathd:\n{}",
+            self.daemon.status(),
+            self.daemon.log_text()
+        )
+    }
+}
+
+fn target(address: &str) -> SocketAddr {
+    SocketAddr::new(address.parse().unwrap(), PORT)
+}
