@@ -13,10 +13,13 @@ mod load;
 mod notice;
 mod passphrase;
 mod problem;
+pub mod render;
 mod suggest;
+pub mod words;
 
 pub use defaults::Defaults;
 pub use load::{DEFAULT_CONFIG, DEFAULT_DEFAULTS, Loaded, Paths, Source, load, parse};
 pub use notice::Notice;
 pub use passphrase::passphrases;
 pub use problem::{Errors, Problem};
+pub use render::render;

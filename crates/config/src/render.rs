@@ -1,0 +1,210 @@
+//! Settings written as a `mpathd.toml`: what `save` and `import` put into files, and how a changed configuration
+//! travels. Reading it gives the same settings again. What has its default is left out, with one exception: what the
+//! defaults file may say is always written where it counts.
+
+use crate::duration;
+use mpath_model::settings::{
+    Adopt, Carp, Confirm, Daemon, Detection, Group, LAGG_RX_GRACE, Lagg, LinkPoll, PassphraseSource,
+    ProbeMode, Replay, TestAddress,
+};
+use mpath_model::{IfAddr, Settings};
+use std::fmt::Display;
+use std::time::Duration;
+
+/// The text.
+pub fn render(settings: &Settings) -> String {
+    let mut out = Text(String::new());
+    daemon(&mut out, &settings.daemon);
+    detection(&mut out, &settings.detection);
+    settings.groups.iter().for_each(|g| group(&mut out, g, &settings.detection));
+    settings.laggs.iter().for_each(|l| lagg(&mut out, l, &settings.detection));
+    settings.carps.iter().for_each(|c| carp(&mut out, c));
+    out.0
+}
+
+struct Text(String);
+
+impl Text {
+    fn header(&mut self, header: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(header);
+        self.0.push('\n');
+    }
+
+    fn bare(&mut self, key: &str, value: impl Display) {
+        self.0.push_str(&format!("{key} = {value}\n"));
+    }
+
+    fn string(&mut self, key: &str, value: impl Display) {
+        self.bare(key, quote(&value.to_string()));
+    }
+
+    fn list<T: Display>(&mut self, key: &str, values: &[T]) {
+        if !values.is_empty() {
+            let quoted: Vec<String> = values.iter().map(|v| quote(&v.to_string())).collect();
+            self.bare(key, format!("[{}]", quoted.join(", ")));
+        }
+    }
+
+    fn time(&mut self, key: &str, value: Duration) {
+        self.string(key, duration::format(value));
+    }
+}
+
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn daemon(out: &mut Text, d: &Daemon) {
+    let default = Daemon::default();
+    if *d == default {
+        return;
+    }
+    out.header("[daemon]");
+    d.control_group.iter().for_each(|g| out.string("control_group", g));
+    d.read_group.iter().for_each(|g| out.string("read_group", g));
+    d.on_event.iter().for_each(|p| out.string("on_event", p.display()));
+    match d.link_poll {
+        LinkPoll::Auto => {}
+        LinkPoll::Every(period) => out.time("link_poll", period),
+        LinkPoll::Off => out.string("link_poll", "off"),
+    }
+    if d.announce != default.announce {
+        let times: Vec<String> = d.announce.iter().map(|t| quote(&duration::format(*t))).collect();
+        out.bare("announce", format!("[{}]", times.join(", ")));
+    }
+}
+
+fn detection(out: &mut Text, d: &Detection) {
+    if *d == Detection::default() {
+        return;
+    }
+    out.header("[detection]");
+    out.time("failure_detection_time", d.failure_detection_time);
+    out.bare("failback", d.failback);
+    out.bare("track_interfaces_only_with_groups", d.track_interfaces_only_with_groups);
+}
+
+fn probe(out: &mut Text, mode: ProbeMode) {
+    match mode {
+        ProbeMode::Auto => {}
+        ProbeMode::TestAddress => out.string("probe", "testaddress"),
+        ProbeMode::Link => out.string("probe", "link"),
+    }
+}
+
+fn group(out: &mut Text, g: &Group, d: &Detection) {
+    out.header("[[group]]");
+    out.string("name", &g.name);
+    if g.failure_detection_time != d.failure_detection_time {
+        out.time("failure_detection_time", g.failure_detection_time);
+    }
+    if g.failback != d.failback {
+        out.bare("failback", g.failback);
+    }
+    probe(out, g.probe);
+    out.list("targets", &g.targets);
+    match g.adopt {
+        Adopt::Static => {}
+        Adopt::All => out.string("adopt", "all"),
+        Adopt::None => out.string("adopt", "none"),
+    }
+    match g.confirm {
+        Confirm::All => {}
+        Confirm::Icmp => out.string("confirm", "icmp"),
+        Confirm::Off => out.string("confirm", "off"),
+    }
+    for i in &g.interfaces {
+        out.header("[[group.interface]]");
+        out.string("name", &i.name);
+        let tests: Vec<String> = i.test_addresses.iter().map(test_address).collect();
+        out.list("test_addresses", &tests);
+        if i.standby {
+            out.bare("standby", true);
+        }
+    }
+    for a in &g.addresses {
+        out.header("[[group.address]]");
+        out.string("address", a.address);
+        out.string("home", &a.home);
+    }
+}
+
+fn test_address(address: &TestAddress) -> String {
+    match address {
+        TestAddress::Address(a) => a.to_string(),
+        TestAddress::LinkLocal => "link-local".to_owned(),
+    }
+}
+
+fn lagg(out: &mut Text, l: &Lagg, d: &Detection) {
+    out.header("[[lagg]]");
+    out.string("name", &l.name);
+    out.list("ports", &l.ports);
+    out.list::<IfAddr>("addresses", &l.addresses);
+    if let Some(backend) = l.backend {
+        out.string("backend", backend.name());
+    }
+    if !l.failback {
+        out.bare("failback", false);
+    }
+    if l.failback_delay != Duration::ZERO {
+        out.time("failback_delay", l.failback_delay);
+    }
+    if l.rx_grace != LAGG_RX_GRACE {
+        out.time("rx_grace", l.rx_grace);
+    }
+    probe(out, l.probe);
+    if l.failure_detection_time != d.failure_detection_time {
+        out.time("failure_detection_time", l.failure_detection_time);
+    }
+    out.list("targets", &l.targets);
+}
+
+fn carp(out: &mut Text, c: &Carp) {
+    out.header("[[carp]]");
+    match c.over.interface() {
+        Some(interface) => out.string("interface", interface),
+        None => out.string("group", c.over.name()),
+    }
+    out.bare("vhid", c.vhid);
+    match &c.passphrase {
+        PassphraseSource::None => {}
+        PassphraseSource::File(path) => out.string("passphrase_file", path.display()),
+        PassphraseSource::Credential(name) => out.string("credential", name),
+    }
+    if c.advbase != 1 {
+        out.bare("advbase", c.advbase);
+    }
+    if c.advskew != 0 {
+        out.bare("advskew", c.advskew);
+    }
+    if c.preempt {
+        out.bare("preempt", true);
+    }
+    if !c.vmac {
+        out.bare("vmac", false);
+    }
+    c.peer.iter().for_each(|p| out.string("peer", p));
+    c.peer6.iter().for_each(|p| out.string("peer6", p));
+    match c.replay {
+        Replay::Loop => {}
+        Replay::Off => out.string("replay", "off"),
+        Replay::Strict => out.string("replay", "strict"),
+    }
+    out.list::<IfAddr>("addresses", &c.addresses);
+}
+
+#[cfg(test)]
+mod tests;

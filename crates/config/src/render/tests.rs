@@ -1,0 +1,59 @@
+use super::*;
+use crate::Defaults;
+
+const FILE: &str = r#"[daemon]
+control_group = "wheel"
+link_poll = "5ms"
+announce = ["0s", "1s"]
+
+[detection]
+failure_detection_time = "2s"
+failback = false
+track_interfaces_only_with_groups = true
+
+[[group]]
+name = "production"
+failure_detection_time = "500ms"
+failback = true
+probe = "testaddress"
+targets = ["192.0.2.1"]
+adopt = "all"
+confirm = "off"
+
+[[group.interface]]
+name = "eth0"
+test_addresses = ["192.0.2.11/24", "link-local"]
+
+[[group.interface]]
+name = "eth1"
+standby = true
+
+[[group.address]]
+address = "192.0.2.10/24"
+home = "eth0"
+"#;
+
+#[test]
+fn what_is_read_is_written_again() {
+    let settings = crate::parse(FILE, "f", &Defaults::default()).unwrap().settings;
+    assert_eq!(render(&settings), FILE);
+    assert_eq!(render(&Settings::default()), "");
+}
+
+#[test]
+fn laggs_and_carps_are_written() {
+    let detection = Detection::default();
+    let mut lagg = Lagg::new("lagg0", &detection);
+    lagg.ports = vec!["em0".to_owned(), "em1".to_owned()];
+    lagg.addresses = vec!["192.0.2.5/24".parse().unwrap()];
+    let settings = Settings { laggs: vec![lagg], ..Settings::default() };
+    assert_eq!(
+        render(&settings),
+        "[[lagg]]\nname = \"lagg0\"\nports = [\"em0\", \"em1\"]\naddresses = [\"192.0.2.5/24\"]\n"
+    );
+}
+
+#[test]
+fn names_are_quoted() {
+    assert_eq!(quote("a\"b\\c\u{7}"), "\"a\\\"b\\\\c\\u0007\"");
+}

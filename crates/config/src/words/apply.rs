@@ -1,0 +1,466 @@
+//! Changes of one interface put into settings. Whether the settings that come out are free of contradictions is found by
+//! reading them again as a file.
+
+use super::{Action, AddressChange, Change, VhidChange};
+use mpath_model::carp::Over;
+use mpath_model::settings::{
+    Adopt, Carp, Confirm, DataAddress, Group, Interface, Lagg, PassphraseSource, ProbeMode, Replay,
+    TestAddress,
+};
+use mpath_model::{IfAddr, Settings};
+use std::path::{Path, PathBuf};
+
+/// What the settings do not say and the changes need.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Data addresses that were found on the NIC and adopted.
+    pub adopted: Vec<IfAddr>,
+    /// Directory for passphrases.
+    pub keys: PathBuf,
+}
+
+/// A passphrase that has to be put into a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Name of the file in [`Surroundings::keys`].
+    pub name: String,
+    /// The passphrase.
+    pub passphrase: String,
+}
+
+impl std::fmt::Debug for Key {
+    /// Does not show the passphrase.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({})", self.name)
+    }
+}
+
+/// What came of the changes besides new settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// To be done to the interface itself: up or down.
+    pub admin: Option<bool>,
+    /// To be done to the interface itself: MTU, bytes.
+    pub mtu: Option<u32>,
+    /// Passphrases.
+    pub keys: Vec<Key>,
+    /// What could not be done while the rest was; the exit status tells of it.
+    pub warnings: Vec<String>,
+    /// What was done otherwise than the words might suggest.
+    pub notes: Vec<String>,
+}
+
+/// Puts the changes into the settings. On an error they are of no use any more. The errors are sentences.
+pub fn apply(
+    settings: &mut Settings,
+    interface: &str,
+    changes: &[Change],
+    around: &Surroundings,
+) -> Result<Outcome, String> {
+    let mut job = Job { settings, interface, around, outcome: Outcome::default() };
+    for change in changes {
+        job.change(change)?;
+    }
+    Ok(job.outcome)
+}
+
+struct Job<'a> {
+    settings: &'a mut Settings,
+    interface: &'a str,
+    around: &'a Surroundings,
+    outcome: Outcome,
+}
+
+impl Job<'_> {
+    fn change(&mut self, change: &Change) -> Result<(), String> {
+        match change {
+            Change::Create => self.create(),
+            Change::Destroy => self.destroy(),
+            Change::Admin(up) => {
+                // A lagg is up as long as mpathd keeps it.
+                if self.lagg().is_none() {
+                    self.outcome.admin = Some(*up);
+                } else if !up {
+                    return Err(format!("{}: a lagg is kept up; destroy it instead", self.interface));
+                }
+                Ok(())
+            }
+            Change::Mtu(mtu) => {
+                self.outcome.mtu = Some(*mtu);
+                Ok(())
+            }
+            Change::Group(name) if name.is_empty() => self.leave(),
+            Change::Group(name) => self.join(name),
+            Change::Standby(standby) => {
+                let name = self.interface.to_owned();
+                self.member("standby")?.standby = *standby;
+                let default_home =
+                    || format!("{name} keeps its addresses as home, and is empty while another is usable");
+                if *standby && self.units().iter().any(|u| matches!(u, Unit::Data(_))) {
+                    self.outcome.notes.push(default_home());
+                }
+                Ok(())
+            }
+            Change::Failover { unit, may } => self.failover(*unit, *may),
+            Change::Address(change) => self.address(change),
+            Change::Port(port) => self.add_port(port),
+            Change::NoPort(port) => self.remove_port(port),
+            Change::Vhid(change) => self.vhid(change),
+        }
+    }
+
+    fn create(&mut self) -> Result<(), String> {
+        let digits = self.interface.strip_prefix("lagg").unwrap_or_default();
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(format!("SIOCIFCREATE2 ({}): only laggN can be created", self.interface));
+        }
+        if self.lagg().is_some() {
+            return Err(format!("SIOCIFCREATE2 ({}): File exists", self.interface));
+        }
+        let lagg = Lagg::new(self.interface, &self.settings.detection);
+        self.settings.laggs.push(lagg);
+        Ok(())
+    }
+
+    fn destroy(&mut self) -> Result<(), String> {
+        if self.lagg().is_none() {
+            return Err(format!("SIOCIFDESTROY: {} is no lagg of mpathd", self.interface));
+        }
+        self.settings.laggs.retain(|l| l.name != self.interface);
+        self.settings.carps.retain(|c| c.over.interface() != Some(self.interface));
+        Ok(())
+    }
+
+    fn lagg(&mut self) -> Option<&mut Lagg> {
+        self.settings.laggs.iter_mut().find(|l| l.name == self.interface)
+    }
+
+    fn need_lagg(&mut self) -> Result<&mut Lagg, String> {
+        let name = self.interface;
+        self.lagg().ok_or_else(|| format!("interface {name} does not exist: write {name} create first"))
+    }
+
+    fn add_port(&mut self, port: &str) -> Result<(), String> {
+        let name = self.interface;
+        let taken = self.settings.laggs.iter().any(|l| l.name != name && l.ports.iter().any(|p| p == port));
+        let member = group_of(self.settings, port);
+        let lagg = self.need_lagg()?;
+        if port == name || port.starts_with("lagg") {
+            return Err(format!("{name} {port}: SIOCSLAGGPORT: Invalid argument: a lagg cannot be a port"));
+        }
+        if taken || member.is_some() {
+            // As on FreeBSD: one port that is busy does not take down the lagg.
+            let why = member.map_or("another lagg".to_owned(), |g| format!("group {g}"));
+            self.outcome.warnings.push(format!("{name} {port}: SIOCSLAGGPORT: Device busy ({why} has it)"));
+        } else if !lagg.ports.iter().any(|p| p == port) {
+            lagg.ports.push(port.to_owned());
+        }
+        Ok(())
+    }
+
+    fn remove_port(&mut self, port: &str) -> Result<(), String> {
+        let lagg = self.need_lagg()?;
+        if !lagg.ports.iter().any(|p| p == port) {
+            return Err(format!("SIOCSLAGGDELPORT: {port} is not a port of {}", self.interface));
+        }
+        lagg.ports.retain(|p| p != port);
+        Ok(())
+    }
+
+    fn group(&mut self) -> Option<&mut Group> {
+        let name = self.interface;
+        self.settings.groups.iter_mut().find(|g| g.interfaces.iter().any(|i| i.name == name))
+    }
+
+    fn member(&mut self, word: &str) -> Result<&mut Interface, String> {
+        let name = self.interface;
+        let member = self.group().and_then(|g| g.interfaces.iter_mut().find(|i| i.name == name));
+        member.ok_or_else(|| format!("'{word}': {name} is in no group; write group NAME, here or before"))
+    }
+
+    fn join(&mut self, name: &str) -> Result<(), String> {
+        if self.group().is_some_and(|g| g.name == name) {
+            return Ok(());
+        }
+        let (interface, addresses) = match self.group() {
+            None => (
+                Interface { name: self.interface.to_owned(), test_addresses: vec![], standby: false },
+                vec![],
+            ),
+            Some(_) => self.take_out(),
+        };
+        let detection = &self.settings.detection;
+        let (fdt, failback) = (detection.failure_detection_time, detection.failback);
+        let group = match self.settings.groups.iter_mut().position(|g| g.name == name) {
+            Some(n) => &mut self.settings.groups[n],
+            None => {
+                self.settings.groups.push(Group {
+                    name: name.to_owned(),
+                    failure_detection_time: fdt,
+                    failback,
+                    probe: ProbeMode::Auto,
+                    targets: Vec::new(),
+                    adopt: Adopt::Static,
+                    confirm: Confirm::All,
+                    interfaces: Vec::new(),
+                    addresses: Vec::new(),
+                });
+                self.settings.groups.last_mut().expect("pushed just now")
+            }
+        };
+        group.interfaces.push(interface);
+        group.addresses.extend(addresses);
+        Ok(())
+    }
+
+    /// The NIC leaves its group and takes its addresses along.
+    fn take_out(&mut self) -> (Interface, Vec<DataAddress>) {
+        let name = self.interface;
+        let group = self.group().expect("the caller found it");
+        let at = group.interfaces.iter().position(|i| i.name == name).expect("it is a member");
+        let interface = group.interfaces.remove(at);
+        let (gone, stay) = std::mem::take(&mut group.addresses).into_iter().partition(|a| a.home == name);
+        group.addresses = stay;
+        self.settings.groups.retain(|g| !g.interfaces.is_empty());
+        (interface, gone)
+    }
+
+    fn leave(&mut self) -> Result<(), String> {
+        let name = self.interface;
+        let Some(group) = self.group() else { return Ok(()) };
+        let heir = group.interfaces.iter().filter(|i| i.name != name).min_by_key(|i| i.standby);
+        let heir = heir.map(|i| i.name.clone());
+        let declared = group.addresses.iter().any(|a| a.home == name);
+        let Some(heir) = heir else {
+            if declared {
+                return Err(format!(
+                    "{name} is the last of its group and has data addresses: removeif them first"
+                ));
+            }
+            self.take_out();
+            return Ok(());
+        };
+        let group_name = group.name.clone();
+        let (_, addresses) = self.take_out();
+        for a in &addresses {
+            self.outcome
+                .notes
+                .push(format!("{} stays in group {group_name} and has {heir} as its home", a.address));
+        }
+        let group = self.settings.groups.iter_mut().find(|g| g.name == group_name);
+        let moved = addresses.into_iter().map(|a| DataAddress { home: heir.clone(), ..a });
+        group.expect("the heir is in it").addresses.extend(moved);
+        Ok(())
+    }
+
+    /// The addresses of the NIC, in the order of its units: data addresses, then test addresses.
+    fn units(&mut self) -> Vec<Unit> {
+        let name = self.interface;
+        let adopted = self.around.adopted.clone();
+        let Some(group) = self.group() else { return Vec::new() };
+        let declared: Vec<IfAddr> =
+            group.addresses.iter().filter(|a| a.home == name).map(|a| a.address).collect();
+        let found = adopted.into_iter().filter(|a| !declared.iter().any(|d| d.address == a.address));
+        let found: Vec<Unit> = found.map(Unit::Adopted).collect();
+        let tests = group.interfaces.iter().filter(|i| i.name == name).flat_map(|i| i.test_addresses.clone());
+        let tests: Vec<Unit> = tests.map(Unit::Test).collect();
+        let found = found.into_iter().filter(|u| !tests.iter().any(|t| t.address() == u.address()));
+        let found: Vec<Unit> = found.collect();
+        declared.into_iter().map(Unit::Data).chain(found).chain(tests).collect()
+    }
+
+    fn failover(&mut self, unit: usize, may: bool) -> Result<(), String> {
+        self.member(if may { "failover" } else { "-failover" })?;
+        let units = self.units();
+        let is_as_wanted = |u: &Unit| matches!(u, Unit::Test(_)) != may;
+        let mut candidates = units.iter().filter(|u| !is_as_wanted(u));
+        let chosen = match units.get(unit) {
+            None if unit > 0 => return Err(format!("{}:{unit}: no such address", self.interface)),
+            Some(u) if unit > 0 || !is_as_wanted(u) => Some(u),
+            // Said of the NIC as a whole: the one address that it can mean.
+            _ => match (candidates.next(), candidates.next()) {
+                (one, None) => one,
+                _ => return Err(format!("which address of {0}? write {0}:1, {0}:2, ...", self.interface)),
+            },
+        };
+        match chosen.and_then(Unit::address) {
+            Some(address) => self.classify(address, may),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes an address of a member a data address or a test address.
+    fn classify(&mut self, address: IfAddr, may: bool) -> Result<(), String> {
+        let name = self.interface.to_owned();
+        self.forget(&address);
+        if may {
+            let group = self.group().ok_or_else(|| format!("{name} is in no group"))?;
+            group.addresses.push(DataAddress { address, home: name });
+        } else {
+            self.member("-failover")?.test_addresses.push(TestAddress::Address(address));
+        }
+        Ok(())
+    }
+
+    /// Takes an address out of all that the NIC has. True if it was there.
+    fn forget(&mut self, address: &IfAddr) -> bool {
+        let name = self.interface;
+        let same = |a: &IfAddr| a.address == address.address;
+        let mut found = false;
+        if let Some(group) = self.group() {
+            let before = group.addresses.len();
+            group.addresses.retain(|a| a.home != name || !same(&a.address));
+            found |= before != group.addresses.len();
+            for i in group.interfaces.iter_mut().filter(|i| i.name == name) {
+                let before = i.test_addresses.len();
+                i.test_addresses.retain(|t| !matches!(t, TestAddress::Address(a) if same(a)));
+                found |= before != i.test_addresses.len();
+            }
+        }
+        if let Some(lagg) = self.lagg() {
+            let before = lagg.addresses.len();
+            lagg.addresses.retain(|a| !same(a));
+            found |= before != lagg.addresses.len();
+        }
+        let mut emptied = Vec::new();
+        for (n, carp) in self.settings.carps.iter_mut().enumerate() {
+            if carp.over.interface() == Some(name) {
+                let before = carp.addresses.len();
+                carp.addresses.retain(|a| !same(a));
+                found |= before != carp.addresses.len();
+                if before > 0 && carp.addresses.is_empty() {
+                    emptied.push(n);
+                }
+            }
+        }
+        // The last address gone, the vhid is destroyed.
+        emptied.into_iter().rev().for_each(|n| drop(self.settings.carps.remove(n)));
+        found
+    }
+
+    fn address(&mut self, change: &AddressChange) -> Result<(), String> {
+        let (name, address) = (self.interface, change.address);
+        if change.action == Action::Remove {
+            if self.forget(&address) {
+                return Ok(());
+            }
+            if self.around.adopted.iter().any(|a| a.address == address.address) {
+                return Err(format!(
+                    "{address} was found on {name}, not configured: delete it there and mpathd forgets it"
+                ));
+            }
+            return Err(format!("{name} has no address {}", address.address));
+        }
+        if let Some(vhid) = change.vhid {
+            self.forget(&address);
+            let over = Over::Interface(name.to_owned());
+            let carp = self.settings.carps.iter_mut().find(|c| c.over == over && c.vhid == vhid);
+            carp.expect("vhids are made before their addresses").addresses.push(address);
+            return Ok(());
+        }
+        let in_group = self.group().is_some();
+        if let Some(lagg) = self.lagg() {
+            let first = lagg.addresses.iter().position(|a| a.family() == address.family());
+            match first {
+                _ if lagg.addresses.iter().any(|a| a.address == address.address) => {
+                    lagg.addresses.retain(|a| a.address != address.address);
+                    lagg.addresses.push(address);
+                }
+                Some(n) if change.action == Action::Set => lagg.addresses[n] = address,
+                _ => lagg.addresses.push(address),
+            }
+            return Ok(());
+        }
+        if !in_group {
+            return Err(format!(
+                "{name} is in no group and no lagg, so that mpathd has no say in its addresses; write group NAME, here \
+                 or before, or use `ip address add {address} dev {name}`"
+            ));
+        }
+        if change.action == Action::Set {
+            self.replace_first(&address);
+        }
+        self.classify(address, change.failover.unwrap_or(true))
+    }
+
+    /// A bare address takes the place of the first configured one of its family, unless it is there already.
+    fn replace_first(&mut self, address: &IfAddr) {
+        let units = self.units();
+        let known = |u: &Unit| u.address().is_some_and(|a| a.address == address.address);
+        if units.iter().any(known) {
+            return;
+        }
+        let first = units.iter().find(|u| u.address().is_some_and(|a| a.family() == address.family()));
+        if let Some(Unit::Data(old)) = first {
+            let old = *old;
+            self.forget(&old);
+            self.outcome
+                .notes
+                .push(format!("{address} takes the place of {old}; alias or addif would add it"));
+        }
+    }
+
+    fn vhid(&mut self, change: &VhidChange) -> Result<(), String> {
+        let over = Over::Interface(self.interface.to_owned());
+        let at = self.settings.carps.iter().position(|c| c.over == over && c.vhid == change.vhid);
+        let n = at.unwrap_or_else(|| {
+            self.settings.carps.push(new_vhid(over, change.vhid));
+            self.settings.carps.len() - 1
+        });
+        let carp = &mut self.settings.carps[n];
+        carp.advbase = change.advbase.unwrap_or(carp.advbase);
+        carp.advskew = change.advskew.unwrap_or(carp.advskew);
+        carp.peer = change.peer.unwrap_or(carp.peer);
+        carp.peer6 = change.peer6.unwrap_or(carp.peer6);
+        if let Some(passphrase) = &change.passphrase {
+            let name = format!("carp-{}-{}.key", self.interface, change.vhid);
+            carp.passphrase = PassphraseSource::File(self.around.keys.join(Path::new(&name)));
+            self.outcome.keys.push(Key { name, passphrase: passphrase.clone() });
+        }
+        Ok(())
+    }
+}
+
+fn new_vhid(over: Over, vhid: u8) -> Carp {
+    Carp {
+        over,
+        vhid,
+        passphrase: PassphraseSource::None,
+        advbase: 1,
+        advskew: 0,
+        preempt: false,
+        vmac: true,
+        peer: None,
+        peer6: None,
+        replay: Replay::Loop,
+        addresses: Vec::new(),
+    }
+}
+
+fn group_of(settings: &Settings, interface: &str) -> Option<String> {
+    let group = settings.groups.iter().find(|g| g.interfaces.iter().any(|i| i.name == interface));
+    group.map(|g| g.name.clone())
+}
+
+/// An address of a NIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// Declared data address.
+    Data(IfAddr),
+    /// Found data address.
+    Adopted(IfAddr),
+    /// Test address.
+    Test(TestAddress),
+}
+
+impl Unit {
+    fn address(&self) -> Option<IfAddr> {
+        match self {
+            Unit::Data(a) | Unit::Adopted(a) | Unit::Test(TestAddress::Address(a)) => Some(*a),
+            Unit::Test(TestAddress::LinkLocal) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
