@@ -9,6 +9,7 @@
 pub mod defaults;
 pub mod duration;
 mod file;
+pub mod import;
 mod load;
 mod notice;
 mod passphrase;

@@ -28,7 +28,7 @@ pub struct Paths {
 }
 
 /// A configuration without errors.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// What it means.
     pub settings: Settings,

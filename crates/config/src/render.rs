@@ -1,6 +1,5 @@
 //! Settings written as a `mpathd.toml`: what `save` and `import` put into files, and how a changed configuration
-//! travels. Reading it gives the same settings again. What has its default is left out, with one exception: what the
-//! defaults file may say is always written where it counts.
+//! travels. Reading it gives the same settings again. What has its default is left out.
 
 use crate::duration;
 use mpath_model::settings::{
@@ -11,11 +10,22 @@ use mpath_model::{IfAddr, Settings};
 use std::fmt::Display;
 use std::time::Duration;
 
-/// The text.
+/// The text for a host where it is read together with what the defaults file says there.
 pub fn render(settings: &Settings) -> String {
+    write(settings, settings.detection != Detection::default())
+}
+
+/// The text that means the same wherever it is read: nothing is left to the defaults file.
+pub fn complete(settings: &Settings) -> String {
+    write(settings, true)
+}
+
+fn write(settings: &Settings, with_detection: bool) -> String {
     let mut out = Text(String::new());
     daemon(&mut out, &settings.daemon);
-    detection(&mut out, &settings.detection);
+    if with_detection {
+        detection(&mut out, &settings.detection);
+    }
     settings.groups.iter().for_each(|g| group(&mut out, g, &settings.detection));
     settings.laggs.iter().for_each(|l| lagg(&mut out, l, &settings.detection));
     settings.carps.iter().for_each(|c| carp(&mut out, c));
@@ -87,9 +97,6 @@ fn daemon(out: &mut Text, d: &Daemon) {
 }
 
 fn detection(out: &mut Text, d: &Detection) {
-    if *d == Detection::default() {
-        return;
-    }
     out.header("[detection]");
     out.time("failure_detection_time", d.failure_detection_time);
     out.bare("failback", d.failback);

@@ -3,7 +3,7 @@
 
 use crate::codec::{Framer, TooLong};
 use crate::failure::Failure;
-use crate::message::{Call, ReplyMessage, Request, ServiceInfo, TimedEvent, field};
+use crate::message::{Call, ReplyMessage, Request, RunningConfiguration, ServiceInfo, TimedEvent, field};
 use mpath_model::Status;
 use mpath_model::explain::{Explanation, Plan};
 use serde_json::Value;
@@ -127,6 +127,12 @@ impl Client {
     pub fn explain(&mut self, interface: Option<&str>) -> Result<Vec<Explanation>, ClientError> {
         let parameters = self.call(Request::Explain { interface: interface.map(str::to_owned) })?;
         field(parameters, "explanations").map_err(|why| self.foreign(why))
+    }
+
+    /// The configuration in force.
+    pub fn configuration(&mut self) -> Result<RunningConfiguration, ClientError> {
+        let parameters = self.call(Request::Configuration)?;
+        field(parameters, "configuration").map_err(|why| self.foreign(why))
     }
 
     /// What a step would do: a call of one of the `Plan` methods.

@@ -12,7 +12,9 @@ pub mod message;
 pub use client::{Client, ClientError};
 pub use codec::{Framer, TooLong};
 pub use failure::{Failure, Problem};
-pub use message::{Call, Reply, ReplyMessage, Request, ServiceInfo, TimedEvent};
+pub use message::{
+    Call, Change, Key, Reply, ReplyMessage, Request, RunningConfiguration, ServiceInfo, TimedEvent,
+};
 
 /// Name of mpathd's varlink interface.
 pub const INTERFACE: &str = "org.mpathd";

@@ -31,7 +31,18 @@ pub enum Request {
         by: i32,
     },
     /// Reads the configuration again.
-    Reload,
+    Reload {
+        /// Also if that loses changes that no file holds.
+        discard: bool,
+    },
+    /// The configuration in force.
+    Configuration,
+    /// Puts a configuration in force.
+    Configure(Box<Change>),
+    /// The configuration on trial stays.
+    Confirm,
+    /// Writes the configuration in force into the file.
+    Save,
     /// The evidence behind verdicts.
     Explain {
         /// Of this NIC; none: of all.
@@ -56,6 +67,11 @@ pub enum Request {
     },
     /// Ends [`Request::Freeze`].
     Thaw,
+    /// Takes back what mpathd installed.
+    Release {
+        /// On this NIC, group or lagg; none: everywhere.
+        target: Option<String>,
+    },
     /// Logs the probe statistics.
     Statistics,
     /// `org.varlink.service.GetInfo`
@@ -65,6 +81,50 @@ pub enum Request {
         /// Name of the varlink interface.
         interface: String,
     },
+}
+
+/// A configuration to be put in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its text.
+    pub text: String,
+    /// How errors call it.
+    pub name: String,
+    /// Only if this is the serial number of the configuration in force.
+    pub base: Option<u64>,
+    /// Passphrases that the text refers to by the directory that [`RunningConfiguration`] names.
+    pub keys: Vec<Key>,
+    /// Returns to the configuration before after this time, ms, unless confirmed.
+    pub trial_ms: Option<u64>,
+}
+
+/// A passphrase on its way to the daemon.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Plain file name.
+    pub name: String,
+    /// The passphrase.
+    pub passphrase: String,
+}
+
+impl std::fmt::Debug for Key {
+    /// Does not show the passphrase.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({})", self.name)
+    }
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningConfiguration {
+    /// As a `mpathd.toml` that depends on no other file.
+    pub text: String,
+    /// Rises with each change.
+    pub serial: u64,
+    /// Directory for passphrases that come with changes.
+    pub keys: String,
+    /// No file holds it.
+    pub unsaved: bool,
 }
 
 /// A request with varlink's flags.
@@ -87,12 +147,17 @@ impl Request {
             Request::Offline { .. } => "org.mpathd.Offline",
             Request::Online { .. } => "org.mpathd.Online",
             Request::Demote { .. } => "org.mpathd.Demote",
-            Request::Reload => "org.mpathd.Reload",
+            Request::Reload { .. } => "org.mpathd.Reload",
+            Request::Configuration => "org.mpathd.Configuration",
+            Request::Configure(_) => "org.mpathd.Configure",
+            Request::Confirm => "org.mpathd.Confirm",
+            Request::Save => "org.mpathd.Save",
             Request::Explain { .. } => "org.mpathd.Explain",
             Request::PlanFailure { .. } => "org.mpathd.PlanFailure",
             Request::PlanConfiguration { .. } => "org.mpathd.PlanConfiguration",
             Request::Freeze { .. } => "org.mpathd.Freeze",
             Request::Thaw => "org.mpathd.Thaw",
+            Request::Release { .. } => "org.mpathd.Release",
             Request::Statistics => "org.mpathd.Statistics",
             Request::GetInfo => "org.varlink.service.GetInfo",
             Request::GetInterfaceDescription { .. } => "org.varlink.service.GetInterfaceDescription",
@@ -105,13 +170,18 @@ impl Request {
             Request::Offline { .. }
             | Request::Online { .. }
             | Request::Demote { .. }
-            | Request::Reload
+            | Request::Reload { .. }
+            | Request::Configure(_)
+            | Request::Confirm
+            | Request::Save
             | Request::Statistics
             | Request::Freeze { .. }
+            | Request::Release { .. }
             | Request::Thaw => true,
             Request::Status
             | Request::Watch
             | Request::Explain { .. }
+            | Request::Configuration
             | Request::PlanFailure { .. }
             | Request::PlanConfiguration { .. }
             | Request::GetInfo
@@ -125,8 +195,11 @@ impl Request {
             | Request::Online { interface }
             | Request::PlanFailure { interface }
             | Request::GetInterfaceDescription { interface } => json!({ "interface": interface }),
+            Request::Release { target } => json!({ "target": target }),
             Request::Explain { interface } => json!({ "interface": interface }),
             Request::PlanConfiguration { text, name } => json!({ "text": text, "name": name }),
+            Request::Reload { discard } => json!({ "discard": discard }),
+            Request::Configure(change) => json!(change),
             Request::Freeze { for_ms } => json!({ "for_ms": for_ms }),
             Request::Demote { by } => json!({ "by": by }),
             _ => json!({}),
@@ -192,7 +265,19 @@ fn request(method: &str, parameters: Map<String, Value>) -> Result<Request, Fail
         "org.mpathd.Offline" => Request::Offline { interface: p.take("interface")? },
         "org.mpathd.Online" => Request::Online { interface: p.take("interface")? },
         "org.mpathd.Demote" => Request::Demote { by: p.take("by")? },
-        "org.mpathd.Reload" => Request::Reload,
+        "org.mpathd.Reload" => {
+            Request::Reload { discard: p.take::<Option<bool>>("discard")?.unwrap_or_default() }
+        }
+        "org.mpathd.Configuration" => Request::Configuration,
+        "org.mpathd.Configure" => Request::Configure(Box::new(Change {
+            text: p.take("text")?,
+            name: p.take("name")?,
+            base: p.take("base")?,
+            keys: p.take::<Option<Vec<Key>>>("keys")?.unwrap_or_default(),
+            trial_ms: p.take("trial_ms")?,
+        })),
+        "org.mpathd.Confirm" => Request::Confirm,
+        "org.mpathd.Save" => Request::Save,
         "org.mpathd.Explain" => Request::Explain { interface: p.take("interface")? },
         "org.mpathd.PlanFailure" => Request::PlanFailure { interface: p.take("interface")? },
         "org.mpathd.PlanConfiguration" => {
@@ -200,6 +285,7 @@ fn request(method: &str, parameters: Map<String, Value>) -> Result<Request, Fail
         }
         "org.mpathd.Freeze" => Request::Freeze { for_ms: p.take("for_ms")? },
         "org.mpathd.Thaw" => Request::Thaw,
+        "org.mpathd.Release" => Request::Release { target: p.take("target")? },
         "org.mpathd.Statistics" => Request::Statistics,
         "org.varlink.service.GetInfo" => Request::GetInfo,
         "org.varlink.service.GetInterfaceDescription" => {
@@ -244,6 +330,8 @@ pub enum Reply {
     Explanations(Vec<Explanation>),
     /// To [`Request::PlanFailure`] and [`Request::PlanConfiguration`].
     Plan(Box<Plan>),
+    /// To [`Request::Configuration`].
+    Configuration(Box<RunningConfiguration>),
     /// To [`Request::Watch`]; more follow.
     Event(TimedEvent),
     /// To [`Request::GetInfo`].
@@ -268,6 +356,7 @@ impl Reply {
             Reply::Status(status) => encode_reply(&Status { status }, false),
             Reply::Explanations(list) => encode_reply(&json!({ "explanations": list }), false),
             Reply::Plan(plan) => encode_reply(&json!({ "plan": plan }), false),
+            Reply::Configuration(c) => encode_reply(&json!({ "configuration": c }), false),
             Reply::Event(event) => encode_reply(&Event { event }, true),
             Reply::Info(info) => encode_reply(info, false),
             Reply::Description(text) => encode_reply(&json!({ "description": text }), false),

@@ -56,7 +56,19 @@ pub(crate) enum Command {
     /// Check configuration files; needs no daemon
     Check(crate::commands::check::Args),
     /// Put the configuration file in force; a bad one is refused and the old one stays
-    Reload,
+    Reload(crate::commands::reload::Args),
+    /// Write the running configuration into the configuration file
+    Save,
+    /// Put a configuration in force that returns by itself unless confirmed in time
+    Try(crate::commands::trial::Args),
+    /// Keep the configuration on trial
+    Confirm,
+    /// Take back what mpathd installed: addresses go home, routes and sysctls are as found
+    Release(crate::commands::release::Args),
+    /// Translate foreign configurations into a mpathd.toml
+    Import(crate::commands::import::Args),
+    /// Change or show interfaces in the words of ifconfig
+    Ifconfig(crate::commands::ifconfig::Args),
     /// Wait until every group and lagg has a usable NIC
     WaitOnline(crate::commands::wait_online::Args),
     /// Print the completions of a shell

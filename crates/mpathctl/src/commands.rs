@@ -5,11 +5,15 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod demote;
 pub(crate) mod freeze;
+pub(crate) mod ifconfig;
+pub(crate) mod import;
 pub(crate) mod offline;
 pub(crate) mod online;
 pub(crate) mod plan;
+pub(crate) mod release;
 pub(crate) mod reload;
 pub(crate) mod status;
+pub(crate) mod trial;
 pub(crate) mod wait_online;
 pub(crate) mod watch;
 pub(crate) mod why;
@@ -33,7 +37,13 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
         Command::Thaw => freeze::thaw(cli),
         Command::WaitOnline(args) => wait_online::run(cli, args),
         Command::Completions(args) => completions::run(args),
-        Command::Reload => reload::run(cli),
+        Command::Reload(args) => reload::run(cli, args),
+        Command::Release(args) => release::run(cli, args),
+        Command::Import(args) => import::run(args),
+        Command::Save => trial::save(cli),
+        Command::Try(args) => trial::run(cli, args),
+        Command::Confirm => trial::confirm(cli),
+        Command::Ifconfig(args) => ifconfig::run(cli, args),
         Command::Demo(args) => demo::run(cli, args),
     }
 }

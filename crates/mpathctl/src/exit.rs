@@ -37,6 +37,8 @@ impl From<Exit> for ExitCode {
 pub(crate) enum Error {
     /// The daemon refused, or did not answer.
     Client(ClientError),
+    /// It was not done: the whole line that says why.
+    Failed(String),
     /// What the operator gave cannot be used: a sentence.
     Usage(String),
     /// Writing to stdout failed.
@@ -65,6 +67,7 @@ impl Error {
             },
             Error::Client(ClientError::Forbidden(_)) => Exit::Failed,
             Error::Client(_) => Exit::NoDaemon,
+            Error::Failed(_) => Exit::Failed,
             Error::Usage(_) => Exit::Usage,
             // Whoever reads has enough: that is no failure.
             Error::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
@@ -88,6 +91,7 @@ impl fmt::Display for Error {
                 write!(f, "{}mpathctl: {failure}; nothing was changed", problems(errors))
             }
             Error::Client(error) => write!(f, "mpathctl: {error}"),
+            Error::Failed(text) => f.write_str(text),
             Error::Usage(text) => write!(f, "mpathctl: {text}"),
             Error::Output(e) => write!(f, "mpathctl: cannot write to stdout: {e}"),
         }

@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod exit;
 mod names;
+mod netlink;
 mod output;
 mod table;
 

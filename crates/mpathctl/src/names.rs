@@ -2,6 +2,7 @@
 //! of the programs of those names and print their output. Beside those, each takes `--socket PATH` in front.
 
 pub(crate) mod if_mpadm;
+pub(crate) mod ifconfig;
 pub(crate) mod ipmpstat;
 
 use crate::exit::Error;
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 pub(crate) enum Trouble {
     /// Lines for stderr.
     Say(String),
+    /// All has been said.
+    Said,
     /// Writing to stdout failed.
     Output(io::Error),
 }
@@ -33,6 +36,7 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
     let program: fn(&Path, &[String]) -> Result<(), Trouble> = match name.as_str() {
         "ipmpstat" => ipmpstat::run,
         "if_mpadm" => if_mpadm::run,
+        "ifconfig" => ifconfig::run,
         _ => return None,
     };
     // Bytes that are no text cannot be the name of anything here.
@@ -43,6 +47,7 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
         Err(Trouble::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Trouble::Output(e)) => say(&Error::Output(e).to_string()),
         Err(Trouble::Say(text)) => say(&text),
+        Err(Trouble::Said) => ExitCode::FAILURE,
     })
 }
 

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "operator/ifconfig.rs"]
+mod ifconfig;
 #[path = "operator/tool.rs"]
 mod tool;
+#[path = "operator/trial.rs"]
+mod trial;
 
 use mpath_testkit::{Daemon, GroupConfig, Lan, LanOptions, poll_until, with_daemon};
 use serde_json::Value;

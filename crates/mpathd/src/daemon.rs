@@ -3,6 +3,7 @@
 
 mod again;
 mod carrier;
+mod changes;
 mod effects;
 mod fast;
 mod inquire;
@@ -22,6 +23,7 @@ use crate::journal::Journal;
 use crate::last_good;
 use crate::log::Logger;
 use crate::options::Options;
+use crate::running::Running;
 use crate::wallclock::WallClock;
 use carrier::Carrier;
 use mpath_config::Notice;
@@ -35,7 +37,7 @@ use mpath_linux::membership::Memberships;
 use mpath_linux::probes::{Keys, Probes};
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::kernel::{Heard, KernelEvent, Listen};
-use mpath_model::{IfIndex, Settings, Time};
+use mpath_model::{IfIndex, Settings, Status, Time};
 use service::Service;
 use sources::Woken;
 use std::collections::{HashMap, VecDeque};
@@ -56,6 +58,7 @@ pub(crate) struct Daemon {
     program: Program,
     /// The program is to run itself again: at the latest then.
     again: Option<Time>,
+    running: Running,
     service: Service,
     carrier: Carrier,
     realtime: bool,
@@ -100,6 +103,7 @@ impl Daemon {
             options,
             program,
             again: None,
+            running: Running::default(),
             service: Service::from_environment(),
             carrier: Carrier::default(),
             realtime: false,
@@ -159,6 +163,7 @@ impl Daemon {
         self.probes.set_keys(keys);
         self.carrier.set(self.engine.settings().daemon.link_poll);
         self.set_realtime(self.engine.settings().daemon.realtime);
+        self.pick_up();
     }
 
     /// Without the right to it the daemon works as well as it can.
@@ -207,6 +212,7 @@ impl Daemon {
             self.journal.next(),
             self.look.next(),
             self.again.map(|t| t.min(clock::now() + again::LOOK)),
+            self.trial_ends(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -216,6 +222,7 @@ impl Daemon {
     fn time(&mut self) {
         let now = clock::now();
         self.server.expire(now);
+        self.end_trial(now);
         if let Some(line) = self.server.report(now) {
             self.logger.log(line);
         }
@@ -325,7 +332,8 @@ impl Daemon {
         let now = clock::now();
         match call.request {
             Request::Status => {
-                let status = Reply::Status(Box::new(self.engine.snapshot()));
+                let unsaved = self.running.now.unsaved;
+                let status = Reply::Status(Box::new(Status { unsaved, ..self.engine.snapshot() }));
                 self.server.reply(now, call.connection, &status);
             }
             Request::Explain { .. } | Request::PlanFailure { .. } | Request::PlanConfiguration { .. } => {
@@ -334,8 +342,12 @@ impl Daemon {
             Request::Freeze { for_ms } => {
                 self.ask(call.connection, Command::Freeze(for_ms.map(Duration::from_millis)));
             }
+            Request::Release { target } => self.ask(call.connection, Command::Release(target)),
             Request::Thaw => self.ask(call.connection, Command::Thaw),
-            Request::Reload => match self.reload() {
+            Request::Configuration | Request::Configure(_) | Request::Confirm | Request::Save => {
+                self.change(call.connection, call.request);
+            }
+            Request::Reload { discard } => match self.reload(discard) {
                 Ok(()) => self.server.reply(now, call.connection, &Reply::Done),
                 Err(failure) => self.server.error(now, call.connection, &failure),
             },
@@ -362,7 +374,9 @@ impl Daemon {
             match signal {
                 Signal::SIGHUP => {
                     self.service.reloading();
-                    let _ = self.reload();
+                    if let Err(Failure::Refused { message, .. }) = self.reload(false) {
+                        self.logger.say(Level::Err, format!("configuration not reread: {message}"), &[]);
+                    }
                     self.service.ready();
                 }
                 Signal::SIGUSR1 => {
@@ -378,7 +392,8 @@ impl Daemon {
     }
 
     /// Reads the configuration again. A file with errors changes nothing.
-    fn reload(&mut self) -> Result<(), Failure> {
+    fn reload(&mut self, discard: bool) -> Result<(), Failure> {
+        self.may_reload(discard)?;
         self.logger.say(Level::Info, "SIGHUP: restart and reread config file", &[]);
         match mpath_config::load(&self.options.paths()) {
             Ok(loaded) => {
@@ -389,6 +404,7 @@ impl Daemon {
                 self.server.set_access(access);
                 loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
                 lines.into_iter().for_each(|l| self.logger.log(l));
+                self.reloaded(&loaded);
                 self.configure(loaded.settings, keys);
                 self.announce_event(Event {
                     event: EventKind::Config,

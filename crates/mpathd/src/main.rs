@@ -10,6 +10,7 @@ mod last_good;
 mod lock;
 mod log;
 mod options;
+mod running;
 mod start;
 mod wallclock;
 

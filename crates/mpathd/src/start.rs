@@ -10,6 +10,7 @@ use crate::lock::Lock;
 use crate::log::{Logger, Sink};
 use crate::options::Options;
 use crate::wallclock::WallClock;
+use mpath_config::Loaded;
 use mpath_core::diag::Line;
 use mpath_core::persist::{Persistent, VERSION};
 use mpath_core::{Engine, Input};
@@ -82,10 +83,14 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
             daemon.resume(keys);
             daemon
         }
-        Start::Afresh(settings) => {
+        Start::Afresh(loaded) => {
             let mut daemon = with(Engine::new(seed().map_err(cannot)?, env!("CARGO_PKG_VERSION")));
             daemon.feed(Input::WallClock { unix: since_epoch(SystemTime::now()) });
-            daemon.configure(settings, keys);
+            if release {
+                daemon.configure(loaded.settings, keys);
+            } else {
+                daemon.begin(&loaded);
+            }
             if let Some(state) = state {
                 daemon.feed(Input::Restore(state));
             }
@@ -110,14 +115,14 @@ enum Start {
     /// The engine of the program image before this one (SIGUSR2), with the settings that were in force.
     Again(Box<Engine>),
     /// The configuration as it is in the files.
-    Afresh(Settings),
+    Afresh(Box<Loaded>),
 }
 
 impl Start {
     fn settings(&self) -> &Settings {
         match self {
             Start::Again(engine) => engine.settings(),
-            Start::Afresh(settings) => settings,
+            Start::Afresh(loaded) => &loaded.settings,
         }
     }
 }
@@ -126,7 +131,7 @@ impl Start {
 fn beginning(options: &Options, kept: Option<&Path>) -> Result<(Start, Vec<Line>), Failure> {
     let mut lines = Vec::new();
     if options.release {
-        return Ok((Start::Afresh(Settings::default()), lines));
+        return Ok((Start::Afresh(Box::default()), lines));
     }
     match handover::take() {
         Some(Ok(engine)) => return Ok((Start::Again(Box::new(engine)), lines)),
@@ -142,7 +147,7 @@ fn beginning(options: &Options, kept: Option<&Path>) -> Result<(Start, Vec<Line>
     lines.extend(more);
     lines.extend(loaded.notices.iter().map(daemon::line));
     lines.extend(last_good::keep(&loaded, kept));
-    Ok((Start::Afresh(loaded.settings), lines))
+    Ok((Start::Afresh(Box::new(loaded)), lines))
 }
 
 /// What is to be taken back: what is remembered, under the settings that were in force. Where those are not known, those of the

@@ -5,8 +5,16 @@ use crate::exit::{Error, Exit};
 use crate::output;
 use mpath_ipc::{ClientError, Failure, Request};
 
-pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
-    match super::connect(cli)?.call(Request::Reload) {
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Also if that loses changes that no file holds
+    #[arg(long)]
+    discard: bool,
+}
+
+pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
+    match super::connect(cli)?.call(Request::Reload { discard: args.discard }) {
         Err(ClientError::Failed(Failure::ConfigError { errors })) if cli.json => {
             output::json(&errors)?;
             Ok(Exit::Usage)

@@ -219,7 +219,7 @@ fn watchers_get_events_and_a_slow_one_is_dropped_alone() {
 fn a_reply_larger_than_the_socket_buffer_arrives_whole() {
     let mut b = bench();
     let mut stream = b.connect();
-    stream.write_all(&call(Request::Reload)).unwrap();
+    stream.write_all(&call(Request::Reload { discard: false })).unwrap();
     b.until("the call arrives", |b| !b.calls.is_empty());
     let message = "y".repeat(3 << 20);
     let failure = Failure::Refused { reason: "r".to_owned(), message };
@@ -263,7 +263,7 @@ fn rights_decide_before_the_engine_hears() {
         (Rights::Read, offline(), false),
         (Rights::Read, Request::Statistics, false),
         (Rights::Control, offline(), true),
-        (Rights::Control, Request::Reload, true),
+        (Rights::Control, Request::Reload { discard: false }, true),
     ] {
         let mut out = Vec::new();
         let denied = match dispatch(&info, rights, ConnId(1), mpath_ipc::Call::new(request), &mut out) {

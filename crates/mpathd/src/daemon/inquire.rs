@@ -46,7 +46,7 @@ impl Daemon {
         })
     }
 
-    fn defaults(&self) -> Defaults {
+    pub(super) fn defaults(&self) -> Defaults {
         let path = self.options.defaults.as_deref().unwrap_or(Path::new(mpath_config::DEFAULT_DEFAULTS));
         defaults::parse(&std::fs::read(path).unwrap_or_default(), &path.display().to_string())
     }

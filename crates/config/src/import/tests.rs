@@ -1,0 +1,164 @@
+use super::*;
+use proptest::prelude::*;
+
+fn source(path: &str, text: &str) -> Source {
+    Source { path: path.to_owned(), text: text.to_owned() }
+}
+
+fn run(files: &[(&str, &str)]) -> Result<Imported, Vec<String>> {
+    let sources: Vec<Source> = files.iter().map(|(path, text)| source(path, text)).collect();
+    import(&sources, "/etc/mpathd".into()).map_err(|t| t.iter().map(ToString::to_string).collect())
+}
+
+fn text(files: &[(&str, &str)]) -> String {
+    crate::render(&run(files).unwrap().settings)
+}
+
+#[test]
+fn rc_conf_with_a_lagg_and_a_vhid() {
+    let rc = "\
+hostname=\"web1\"
+ifconfig_em0=\"up\"
+ifconfig_em1=\"up\"
+cloned_interfaces=\"lagg0\"
+ifconfig_lagg0=\"laggproto failover laggport em0 \\
+    laggport em1 192.0.2.5 netmask 255.255.255.0\"
+ifconfig_lagg0_alias1='inet 192.0.2.20-22/24'
+ifconfig_lagg0_alias0=\"inet vhid 1 advskew 100 pass s3-cret alias 192.0.2.10/32\"
+sshd_enable=YES # not ours
+";
+    let golden = "\
+[[lagg]]
+name = \"lagg0\"
+ports = [\"em0\", \"em1\"]
+addresses = [\"192.0.2.5/24\", \"192.0.2.20/24\", \"192.0.2.21/32\", \"192.0.2.22/32\"]
+
+[[carp]]
+interface = \"lagg0\"
+vhid = 1
+passphrase_file = \"/etc/mpathd/carp-lagg0-1.key\"
+advskew = 100
+addresses = [\"192.0.2.10/32\"]
+";
+    let imported = run(&[("/etc/rc.conf", rc)]).unwrap();
+    assert_eq!(crate::render(&imported.settings), golden);
+    assert_eq!(imported.keys[0].passphrase, "s3-cret");
+    assert!(!golden.contains("s3-cret"));
+}
+
+#[test]
+fn what_rc_conf_cannot_give_has_file_and_line() {
+    let truncated = "cloned_interfaces=\"lagg0\"\nifconfig_lagg0=\"laggproto failover laggport em0 laggport em1 netmask\"\n";
+    assert_eq!(run(&[("rc.conf", truncated)]).unwrap_err(), ["rc.conf:2: 'netmask' requires argument"]);
+    let many = "ifconfig_em0=\"$(hostname)\"\ncloned_interfaces=\"lagg0 bridge0\"\nif true; then\nifconfig_lagg0=\"laggproto lacp\"\nx='open";
+    let troubles = run(&[("rc.conf", many)]).unwrap_err();
+    assert!(troubles[0].starts_with("rc.conf:1: values that sh would compute"), "{troubles:?}");
+    assert!(
+        troubles
+            .iter()
+            .any(|t| t == "rc.conf:3: this is no assignment NAME=\"VALUE\", and nothing else is understood")
+    );
+    assert!(troubles.iter().any(|t| t == "rc.conf:2: bridge0: only laggs are made by mpathd"));
+    assert!(troubles.iter().any(|t| t.contains("rc.conf:4: laggproto lacp")), "{troubles:?}");
+    assert!(troubles.iter().any(|t| t == "rc.conf:5: a quote is not closed"), "{troubles:?}");
+}
+
+#[test]
+fn hostname_files_of_solaris_make_a_group() {
+    let eth0 = "192.0.2.10 netmask + broadcast + group production up \\\n";
+    let eth0 = eth0.trim_end_matches(" \\\n").to_owned()
+        + "\naddif 192.0.2.11 deprecated -failover netmask + broadcast + up\n";
+    let eth1 = "192.0.2.12 deprecated group production -failover standby up\n";
+    let defaults = "FAILURE_DETECTION_TIME=2000\nFAILBACK=no\nTRACK_INTERFACES_ONLY_WITH_GROUPS=yes\n";
+    let golden = "\
+[detection]
+failure_detection_time = \"2s\"
+failback = false
+track_interfaces_only_with_groups = true
+
+[[group]]
+name = \"production\"
+
+[[group.interface]]
+name = \"eth0\"
+test_addresses = [\"192.0.2.11/24\"]
+
+[[group.interface]]
+name = \"eth1\"
+test_addresses = [\"192.0.2.12/24\"]
+standby = true
+
+[[group.address]]
+address = \"192.0.2.10/24\"
+home = \"eth0\"
+";
+    let files = [
+        ("/etc/hostname.eth0", eth0.as_str()),
+        ("/etc/hostname.eth1", eth1),
+        ("/etc/default/mpathd", defaults),
+    ];
+    assert_eq!(text(&files), golden);
+    let named = run(&[("hostname.hme0", "web1 group g up\n")]).unwrap_err();
+    assert_eq!(
+        named,
+        ["hostname.hme0:1: 'web1' is a name: write its address as /etc/hosts of that host has it"]
+    );
+    let openbsd =
+        run(&[("hostname.trunk0", "trunkproto failover trunkport em0 trunkport em1\n")]).unwrap_err();
+    assert!(openbsd[0].contains("OpenBSD's hostname.if"), "{openbsd:?}");
+}
+
+#[test]
+fn bonds_become_laggs() {
+    let ifupdown = "\
+auto bond0
+iface bond0 inet static
+    address 192.0.2.5
+    netmask 255.255.255.0
+    bond-slaves eth1 eth0
+    bond-mode active-backup
+    bond-primary eth0
+    bond-miimon 100
+    bond-updelay 200
+iface bond0 inet6 static
+    address 2001:db8::5/64
+";
+    let golden = "\
+[[lagg]]
+name = \"bond0\"
+ports = [\"eth0\", \"eth1\"]
+addresses = [\"192.0.2.5/24\", \"2001:db8::5/64\"]
+failback_delay = \"200ms\"
+probe = \"link\"
+";
+    assert_eq!(text(&[("/etc/network/interfaces", ifupdown)]), golden);
+    let netdev =
+        "[NetDev]\nName=bond0\nKind=bond\n[Bond]\nMode=active-backup\nUpDelaySec=0.2s\nMIIMonitorSec=0.1\n";
+    let ports = "[Match]\nName=eth0 eth1\n[Network]\nBond=bond0\n";
+    let address = "[Match]\nName=bond0\n[Network]\nAddress=192.0.2.5/24\nAddress=2001:db8::5/64\n";
+    let files = [("10-bond0.netdev", netdev), ("20-ports.network", ports), ("30-bond0.network", address)];
+    assert_eq!(text(&files), golden);
+    let lacp = run(&[("b.netdev", "[NetDev]\nName=bond0\nKind=bond\n[Bond]\nMode=802.3ad\n")]).unwrap_err();
+    assert_eq!(lacp, ["b.netdev:5: bond bond0 is in mode 802.3ad: mpathd does active-backup, nothing else"]);
+}
+
+#[test]
+fn unknown_files_are_told() {
+    assert!(run(&[("passwd", "root:x:0:0\n")]).unwrap_err()[0].contains("not recognised"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_translated_or_refused(
+        name in proptest::sample::select(vec!["rc.conf", "hostname.eth0", "hostname6.e", "a.netdev", "a.network", "interfaces", "mpathd"]),
+        lines in proptest::collection::vec(prop_oneof![
+            "[a-z_0-9]{0,12}=[\"']?[ -~]{0,30}[\"']?",
+            "iface bond0 inet static", "auto x", " bond-[a-z-]{0,8} [ -~]{0,10}", "\\[[A-Z][a-z]{0,6}\\]",
+            "group [a-z]{0,3} addif [0-9.]{0,12} -failover", ".{0,30}"], 0..8))
+    {
+        let text = lines.join("\n");
+        if let Ok(imported) = import(&[source(name, &text)], "/k".into()) {
+            let _ = crate::parse(&crate::render(&imported.settings), "f", &Defaults::default());
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `mpathctl import FILE...`: foreign configurations as a mpathd.toml on stdout.
+
+use crate::exit::{Error, Exit};
+use crate::output;
+use mpath_config::import::{Source, import};
+use mpath_config::words::apply::Key;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Understands rc.conf of FreeBSD (lagg and carp), /etc/hostname.IF and /etc/default/mpathd of Solaris, and bonds \
+in active-backup mode as systemd-networkd (.netdev, .network) and ifupdown (interfaces) write them. Files are \
+told apart by name and contents and translated together. What cannot be carried over is an error with file \
+and line, and nothing is written. Passphrases go into files in the directory of --keys alone.
+
+Examples:
+  mpathctl import /etc/rc.conf --keys /etc/mpathd > mpathd.toml
+  mpathctl import hostname.hme0 hostname.hme1 default/mpathd > mpathd.toml
+  mpathctl check mpathd.toml")]
+pub(crate) struct Args {
+    /// Files to translate
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Directory for passphrases
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
+    let mut sources = Vec::new();
+    for file in &args.files {
+        let (text, path) = super::plan::read(file)?;
+        sources.push(Source { path, text });
+    }
+    // The daemon does not know where the operator stood.
+    let keys = args.keys.as_ref().map(std::path::absolute).transpose();
+    let keys = keys.map_err(|e| Error::Usage(format!("--keys: {e}")))?.unwrap_or_default();
+    let imported = import(&sources, keys).map_err(|troubles| {
+        let lines: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+        Error::Usage(format!("these files cannot be carried over as they are:\n{}", lines.join("\n")))
+    })?;
+    let text = mpath_config::render(&imported.settings);
+    // What contradicts itself there would do so here.
+    mpath_config::parse(&text, "mpathd.toml", &mpath_config::Defaults::default()).map_err(|errors| {
+        Error::Usage(format!(
+            "what these files say contradicts itself\n{errors}\nin this translation:\n{text}"
+        ))
+    })?;
+    match &args.keys {
+        None if !imported.keys.is_empty() => {
+            return Err(Error::Usage(
+                "there are passphrases in it: say with --keys DIR where they are to go".into(),
+            ));
+        }
+        None => {}
+        Some(dir) => imported.keys.iter().try_for_each(|key| keep(dir, key))?,
+    }
+    for note in &imported.notes {
+        output::complain(note);
+    }
+    output::text(&text)?;
+    Ok(Exit::Done)
+}
+
+fn keep(dir: &Path, key: &Key) -> Result<(), Error> {
+    let path = dir.join(&key.name);
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(&path);
+    let written = file.and_then(|mut f| f.write_all(format!("{}\n", key.passphrase).as_bytes()));
+    written.map_err(|e| Error::Failed(format!("mpathctl: cannot write {}: {e}", path.display())))
+}

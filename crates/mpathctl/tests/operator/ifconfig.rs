@@ -1,0 +1,99 @@
+//! The words of ifconfig, through the link of that name, on a daemon that began with an empty configuration.
+
+use crate::tool::Tool;
+use crate::{SOON, expect};
+use mpath_testkit::{Daemon, Lan, LanOptions, poll_until, with_daemon};
+use serde_json::Value;
+
+fn world() -> (Lan, Daemon, Tool) {
+    let lan = Lan::new(LanOptions::default()).unwrap();
+    let daemon = Daemon::start(&lan.server, "").unwrap();
+    let tool = Tool::new(&daemon, &lan.server);
+    (lan, daemon, tool)
+}
+
+#[track_caller]
+fn wait(what: &str, is: impl Fn() -> bool) {
+    assert!(poll_until(SOON, || is().then_some(())).is_some(), "never: {what}");
+}
+
+#[test]
+fn a_nic_is_probed_from_the_address_it_is_given() {
+    with_daemon("a_nic_is_probed_from_the_address_it_is_given", || {
+        let (lan, mut daemon, tool) = world();
+        for nic in ["eth0", "eth1"] {
+            tool.ifconfig(&format!("{nic} up"));
+            tool.ifconfig(&format!("{nic} group production"));
+        }
+        tool.ifconfig("eth0 addif 192.0.2.11/24 deprecated -failover up");
+        tool.ifconfig("eth1 addif 192.0.2.12/24 deprecated -failover up");
+        tool.ifconfig("eth0 addif 192.0.2.10/24 up");
+        expect(&tool, &["why", "eth0"], "inet by icmp from 192.0.2.11");
+        wait("the address is installed", || lan.server.holders("192.0.2.10") == ["eth0"]);
+        let shown = tool.ifconfig("eth0");
+        assert!(
+            shown.contains("\tinet 192.0.2.10 netmask ffffff00") && shown.contains("groupname production"),
+            "{shown}"
+        );
+        assert!(shown.contains("DEPRECATED,IPv4,NOFAILOVER"), "{shown}");
+
+        lan.cut(0).unwrap();
+        wait("the data address moves", || lan.server.holders("192.0.2.10") == ["eth1"]);
+        assert_eq!(lan.server.holders("192.0.2.11"), ["eth0"], "a test address never moves");
+        assert!(tool.ifconfig("eth0").contains("FAILED"));
+
+        // It becomes a data address, and leaves the failed NIC.
+        tool.ifconfig("eth0:1 failover");
+        wait("the former test address moves", || lan.server.holders("192.0.2.11") == ["eth1"]);
+        tool.ifconfig("eth1 standby");
+        lan.plug(0).unwrap();
+        wait("both come home", || {
+            lan.server.holders("192.0.2.10") == ["eth0"] && lan.server.holders("192.0.2.11") == ["eth0"]
+        });
+        expect(&tool, &["status"], "with changes that no file holds");
+
+        // Kept over a crash, written by save, taken away again.
+        daemon.kill9();
+        daemon.restart().unwrap();
+        let status: Value = serde_json::from_str(&tool.ctl(&["--json", "status"])).unwrap();
+        assert_eq!((&status["unsaved"], &status["groups"][0]["name"]), (&true.into(), &"production".into()));
+        tool.ctl(&["save"]);
+        let saved = std::fs::read_to_string(daemon.directory().join("mpathd.toml")).unwrap();
+        assert!(saved.contains("standby = true") && saved.contains("192.0.2.12/24"), "{saved}");
+        tool.ifconfig("eth0 removeif 192.0.2.11");
+        wait("it is deleted", || lan.server.holders("192.0.2.11").is_empty());
+    });
+}
+
+#[test]
+fn words_that_cannot_be_used_change_nothing() {
+    with_daemon("words_that_cannot_be_used_change_nothing", || {
+        let (lan, _daemon, tool) = world();
+        let before = (tool.ctl(&["--json", "status"]), lan.server.addresses().unwrap().len());
+        for (words, says) in [
+            (
+                &["lagg0", "laggproto", "failover", "laggport", "eth0", "laggport", "eth1", "netmask"][..],
+                "ifconfig: 'netmask' requires argument\n",
+            ),
+            (&["eth0", "group", "a/b"], "ifconfig: the group name \"a/b\" contains '/'\n"),
+            (&["lo", "group", "g"], "ifconfig: lo is the loopback interface and cannot be in a group\n"),
+            (
+                &["eth0", "group", "g", "addif", "2001:db8::5/64"],
+                "ifconfig: 2001:db8::5 is an IPv6 address: write inet6 in front of it\n",
+            ),
+            (
+                &["eth0", "group", "g", "inet6", "2001:db8::5/64", "-failover"],
+                "ifconfig: IPv6 test address 2001:db8::5/64 is not a link-local address\n",
+            ),
+            (&["eth9"], "ifconfig: interface eth9 does not exist\n"),
+            (&["eth9", "up"], "ifconfig: interface eth9 does not exist\n"),
+        ] {
+            let run = tool.run("ifconfig", words);
+            assert_eq!((run.code, run.err.as_str()), (1, says), "{words:?}");
+        }
+        assert_eq!((tool.ctl(&["--json", "status"]), lan.server.addresses().unwrap().len()), before);
+        let list = tool.ifconfig("-l");
+        assert!(list.contains("lo") && list.contains("eth0"), "{list}");
+        assert!(tool.ifconfig("-a").contains("eth1: flags="));
+    });
+}

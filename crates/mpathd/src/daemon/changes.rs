@@ -1,0 +1,181 @@
+//! Changes of the configuration by operators: putting a text in force, for good or on trial, saving it, and
+//! returning to the file.
+
+use super::{Daemon, keys, line};
+use crate::control::{Access, ConnId};
+use crate::running::Running;
+use mpath_config::Loaded;
+use mpath_ipc::{Change, Failure, Reply, Request, RunningConfiguration};
+use mpath_linux::clock;
+use mpath_linux::probes::Keys;
+use mpath_model::event::{Event, EventKind, Level};
+use mpath_model::{Settings, Time};
+use std::time::Duration;
+
+/// Longest trial.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+impl Daemon {
+    /// Puts in force what the file says, or what was changed since by an earlier run.
+    pub(crate) fn begin(&mut self, loaded: &Loaded) {
+        let config = self.options.paths().config.unwrap_or(mpath_config::DEFAULT_CONFIG.into());
+        let (running, complaint) = Running::start(loaded, &self.defaults(), config, &self.options.state_dir);
+        if let Some(why) = complaint {
+            let text = "changes of an earlier run that no file holds cannot be used: the file is in force";
+            self.logger.say(Level::Err, text, &[("cause", &why)]);
+        } else if running.now.unsaved {
+            let text = "changes that no file holds are in force: save them, or reload --discard";
+            self.logger.say(Level::Warning, text, &[]);
+        }
+        self.running = running;
+        self.configure_with_keys(self.running.now.settings.clone());
+    }
+
+    /// Goes on beside an engine that was handed over; what was on trial is not.
+    pub(super) fn pick_up(&mut self) {
+        let kept = self.options.last_good.clone();
+        if let Ok((loaded, _)) = crate::last_good::load(&self.options.paths(), kept.as_deref()) {
+            self.begin(&loaded);
+        }
+    }
+
+    /// The configuration, or a change of it.
+    pub(super) fn change(&mut self, caller: ConnId, request: Request) {
+        let outcome = match request {
+            Request::Configuration => Ok(Reply::Configuration(Box::new(RunningConfiguration {
+                text: mpath_config::render::complete(&self.running.now.settings),
+                serial: self.running.serial,
+                keys: self.running.keys().display().to_string(),
+                unsaved: self.running.now.unsaved,
+            }))),
+            Request::Configure(change) => self.put_in_force(*change).map(|()| Reply::Done),
+            Request::Confirm => self.confirm().map(|()| Reply::Done),
+            Request::Save => self.save().map(|()| Reply::Done),
+            other => Err(Failure::MethodNotFound { method: other.method().to_owned() }),
+        };
+        let now = clock::now();
+        match outcome {
+            Ok(reply) => self.server.reply(now, caller, &reply),
+            Err(failure) => self.server.error(now, caller, &failure),
+        }
+    }
+
+    fn put_in_force(&mut self, change: Change) -> Result<(), Failure> {
+        if self.running.trial.is_some() {
+            return Err(refused("trial_running", "a trial is under way: confirm it, or wait for its end"));
+        }
+        if change.base.is_some_and(|base| base != self.running.serial) {
+            let message = "somebody else has changed the configuration meanwhile: look at it and try again";
+            return Err(refused("changed_meanwhile", message));
+        }
+        let loaded = self.understand(&change.text, &change.name)?;
+        for key in &change.keys {
+            self.running.keep_key(&key.name, &key.passphrase).map_err(|e| {
+                refused("not_kept", &format!("cannot keep passphrase {}: {e}", key.name.escape_debug()))
+            })?;
+        }
+        keys(&loaded.settings).map_err(|lines| self.refuse_passphrases(&lines))?;
+        loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
+        let trial = change.trial_ms.map(|ms| clock::now() + Duration::from_millis(ms).min(LONGEST));
+        self.running.change(change.text, loaded.settings.clone(), trial);
+        if trial.is_none() {
+            self.keep_changes();
+        }
+        let message = if trial.is_some() { "configuration on trial" } else { "configuration changed" };
+        self.adopt(loaded.settings, message);
+        Ok(())
+    }
+
+    /// Puts settings in force and tells so.
+    fn adopt(&mut self, settings: Settings, message: &str) {
+        let (access, lines) = Access::of(&settings.daemon);
+        self.server.set_access(access);
+        lines.into_iter().for_each(|l| self.logger.log(l));
+        self.logger.say(Level::Info, message, &[]);
+        self.configure_with_keys(settings);
+        let message = message.to_owned();
+        self.announce_event(Event { event: EventKind::Config, interface: None, group: None, message });
+    }
+
+    /// Settings that were good a moment ago: a passphrase that cannot be read now is told of, and its vhid is silent.
+    fn configure_with_keys(&mut self, settings: Settings) {
+        let keys = keys(&settings).unwrap_or_else(|lines| {
+            lines.into_iter().for_each(|text| self.logger.say(Level::Err, text, &[]));
+            Keys::default()
+        });
+        self.configure(settings, keys);
+    }
+
+    fn keep_changes(&mut self) {
+        if let Err(e) = self.running.keep() {
+            let text = "changes cannot be kept for a restart";
+            self.logger.say(Level::Err, text, &[("cause", &e.to_string())]);
+        }
+    }
+
+    fn confirm(&mut self) -> Result<(), Failure> {
+        if self.running.trial.take().is_none() {
+            return Err(refused("no_trial", "no trial is under way"));
+        }
+        self.keep_changes();
+        self.logger.say(Level::Info, "the configuration on trial is confirmed", &[]);
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), Failure> {
+        if self.running.trial.is_some() {
+            return Err(refused("trial_running", "a trial is under way: confirm it first"));
+        }
+        let file = self.running.config().display().to_string();
+        if !self.running.file_is_as_read() {
+            let message = format!(
+                "{file} has changed since it was read; look at it, then reload --discard or undo that"
+            );
+            return Err(refused("file_changed", &message));
+        }
+        match self.running.save() {
+            Ok(moved) => {
+                if let Some(settings) = moved {
+                    self.configure_with_keys(settings);
+                }
+                self.logger.say(Level::Info, "configuration saved", &[("file", &file)]);
+                Ok(())
+            }
+            Err(e) => Err(refused("not_saved", &format!("cannot write {file}: {e}"))),
+        }
+    }
+
+    /// The end of the trial under way.
+    pub(super) fn trial_ends(&self) -> Option<Time> {
+        self.running.trial.as_ref().map(|t| t.until)
+    }
+
+    /// Nobody has confirmed in time: back.
+    pub(super) fn end_trial(&mut self, now: Time) {
+        if self.trial_ends().is_some_and(|t| t <= now)
+            && let Some(trial) = self.running.trial.take()
+        {
+            self.running.change(trial.before.text, trial.before.settings.clone(), None);
+            self.adopt(trial.before.settings, "configuration on trial not confirmed: back to the one before");
+        }
+    }
+
+    /// Whether the file may be read again: not while that would lose changes that no file holds.
+    pub(super) fn may_reload(&self, discard: bool) -> Result<(), Failure> {
+        if discard || !(self.running.now.unsaved || self.running.trial.is_some()) {
+            return Ok(());
+        }
+        let message = "there are changes that no file holds: save them, or reload --discard";
+        Err(refused("unsaved_changes", message))
+    }
+
+    /// The file has been read again.
+    pub(super) fn reloaded(&mut self, loaded: &Loaded) {
+        self.running.read(loaded);
+        self.keep_changes();
+    }
+}
+
+fn refused(reason: &str, message: &str) -> Failure {
+    Failure::Refused { reason: reason.to_owned(), message: message.to_owned() }
+}
