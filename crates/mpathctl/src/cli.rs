@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Status(crate::commands::status::Args),
     /// Show events as they happen
     Watch,
+    /// Show everything on the full screen, live
+    Top,
     /// Tell why a NIC is judged as it is, and what would change that
     Why(crate::commands::why::Args),
     /// Tell what the failure of a NIC, or a configuration, would do now; changes nothing
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Confirm,
     /// Take back what mpathd installed: addresses go home, routes and sysctls are as found
     Release(crate::commands::release::Args),
+    /// Tell what on this host will get in the way, and the remedy
+    Doctor(crate::commands::doctor::Args),
     /// Translate foreign configurations into a mpathd.toml
     Import(crate::commands::import::Args),
     /// Change or show interfaces in the words of ifconfig

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod demote;
+pub(crate) mod doctor;
 pub(crate) mod freeze;
 pub(crate) mod ifconfig;
 pub(crate) mod import;
@@ -13,6 +14,7 @@ pub(crate) mod plan;
 pub(crate) mod release;
 pub(crate) mod reload;
 pub(crate) mod status;
+pub(crate) mod top;
 pub(crate) mod trial;
 pub(crate) mod wait_online;
 pub(crate) mod watch;
@@ -26,6 +28,8 @@ use mpath_ipc::client::{Client, TIMEOUT};
 pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
     match &cli.command {
         Command::Status(args) => status::run(cli, args),
+        Command::Top => top::run(cli),
+        Command::Doctor(args) => doctor::run(cli, args),
         Command::Watch => watch::run(cli),
         Command::Offline(args) => offline::run(cli, args),
         Command::Online(args) => online::run(cli, args),

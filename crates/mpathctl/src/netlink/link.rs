@@ -32,6 +32,8 @@ pub(crate) struct Link {
     pub(crate) permanent: Option<Mac>,
     /// Interface it is a port of.
     pub(crate) master: Option<u32>,
+    /// Interface it sits upon.
+    pub(crate) parent: Option<u32>,
     /// `bridge`, `bond`, `macvlan`; empty for real ones.
     pub(crate) kind: String,
     pub(crate) addresses: Vec<IfAddr>,
@@ -64,6 +66,7 @@ fn link(body: &[u8]) -> Option<Link> {
             1 => link.mac = mac(),
             3 => link.name = text(value),
             4 => link.mtu = u32_at(value, 0)?,
+            5 => link.parent = u32_at(value, 0),
             10 => link.master = u32_at(value, 0),
             18 => {
                 // IFLA_LINKINFO, in it IFLA_INFO_KIND

@@ -19,7 +19,7 @@ fn wait(what: &str, is: impl Fn() -> bool) {
 
 #[test]
 fn a_nic_is_probed_from_the_address_it_is_given() {
-    with_daemon("a_nic_is_probed_from_the_address_it_is_given", || {
+    with_daemon("ifconfig::a_nic_is_probed_from_the_address_it_is_given", || {
         let (lan, mut daemon, tool) = world();
         for nic in ["eth0", "eth1"] {
             tool.ifconfig(&format!("{nic} up"));
@@ -67,7 +67,7 @@ fn a_nic_is_probed_from_the_address_it_is_given() {
 
 #[test]
 fn words_that_cannot_be_used_change_nothing() {
-    with_daemon("words_that_cannot_be_used_change_nothing", || {
+    with_daemon("ifconfig::words_that_cannot_be_used_change_nothing", || {
         let (lan, _daemon, tool) = world();
         let before = (tool.ctl(&["--json", "status"]), lan.server.addresses().unwrap().len());
         for (words, says) in [

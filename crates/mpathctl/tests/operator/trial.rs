@@ -11,7 +11,7 @@ fn without_ipv4() -> String {
 
 #[test]
 fn a_trial_that_cuts_the_own_session_comes_back_by_itself() {
-    with_daemon("a_trial_that_cuts_the_own_session_comes_back_by_itself", || {
+    with_daemon("trial::a_trial_that_cuts_the_own_session_comes_back_by_itself", || {
         let (lan, _daemon, tool) = world();
         let file = tool.dir().join("new.toml");
         std::fs::write(&file, without_ipv4()).unwrap();
@@ -37,7 +37,7 @@ fn a_trial_that_cuts_the_own_session_comes_back_by_itself() {
 
 #[test]
 fn a_confirmed_trial_stays_and_reload_does_not_lose_it_unasked() {
-    with_daemon("a_confirmed_trial_stays_and_reload_does_not_lose_it_unasked", || {
+    with_daemon("trial::a_confirmed_trial_stays_and_reload_does_not_lose_it_unasked", || {
         let (lan, daemon, tool) = world();
         let file = tool.dir().join("new.toml");
         std::fs::write(&file, format!("# by hand\n{}", without_ipv4())).unwrap();

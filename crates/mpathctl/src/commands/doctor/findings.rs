@@ -1,0 +1,182 @@
+//! What is wrong with NICs and their sysctls (linux-failover.md, pitfalls 1 to 8, 27 and 31), and what the daemon has
+//! found out by probing.
+
+use super::host::Host;
+use super::{Finding, Weight, passphrase_files};
+use crate::netlink::link::{RUNNING, UP};
+use mpath_model::Settings;
+use mpath_model::explain::{Explanation, Rule};
+use std::os::unix::fs::PermissionsExt;
+
+/// Everything that the host itself shows.
+pub(super) fn all(host: &Host, settings: &Settings, nics: &[String]) -> Vec<Finding> {
+    let mut list = Vec::new();
+    for nic in nics {
+        list.extend(interface(host, nic));
+        list.extend(sysctls(host, nic));
+    }
+    list.extend(equal_macs(host, nics));
+    for group in &settings.groups {
+        let names: Vec<&str> = group.interfaces.iter().map(|i| i.name.as_str()).collect();
+        list.extend(mtus(host, &group.name, &names));
+    }
+    list.extend(passphrases(settings));
+    if !settings.carps.is_empty() {
+        list.push(Finding::hint(
+            "switch",
+            "a vhid's virtual link-layer address appears on another port when its master changes",
+            "let its ports accept that: no port security, no MAC filter of a hypervisor, multicast 224.0.0.18 flooded",
+        ));
+    }
+    list
+}
+
+/// What the daemon's evidence says beyond what is visible here.
+pub(super) fn evidence(list: &[Explanation]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for e in list {
+        let why = format!("mpathctl why {}", e.interface);
+        let remedy = || e.remedy.first().cloned().unwrap_or_else(|| why.clone());
+        if matches!(e.rule, Rule::ProbesLost | Rule::GroupFailure | Rule::NoTarget | Rule::Flapping) {
+            found.push(Finding::obstacle(&e.interface, e.reason.clone(), remedy()));
+        }
+        found.extend(e.problems.iter().map(|p| Finding::obstacle(&e.interface, p.clone(), why.clone())));
+    }
+    found
+}
+
+fn interface(host: &Host, nic: &str) -> Vec<Finding> {
+    let Some(link) = host.link(nic) else {
+        return vec![Finding::obstacle(
+            nic,
+            "this host has no such interface",
+            "check its name with `ip link`",
+        )];
+    };
+    let mut list = Vec::new();
+    if let Some(master) = link.master {
+        let master = host.links.iter().find(|l| l.index == master);
+        // mpathd's own laggs have masters of their own making.
+        if let Some(master) =
+            master.filter(|m| matches!(m.kind.as_str(), "bridge" | "bond" | "team" | "openvswitch"))
+        {
+            let name = &master.name;
+            list.push(Finding::obstacle(
+                nic,
+                format!("it is a port of {name}, and a port holds no addresses of its own"),
+                format!("ip link set {nic} nomaster, or put {name} in its place"),
+            ));
+        }
+    }
+    if link.flags & UP == 0 {
+        list.push(Finding::obstacle(nic, "it is administratively down", format!("ip link set {nic} up")));
+    } else if link.flags & RUNNING == 0 {
+        list.push(Finding::obstacle(nic, "it has no carrier", "check the cable and the switch port"));
+    }
+    let children = host.links.iter().filter(|l| l.parent == Some(link.index));
+    for child in children.filter(|l| matches!(l.kind.as_str(), "macvlan" | "ipvlan" | "macvtap" | "ipvtap")) {
+        list.push(Finding::hint(
+            nic,
+            format!("{} ({}) is bound to it and does not move with its addresses", child.name, child.kind),
+            "containers that must survive a failure of the NIC need addresses of the host",
+        ));
+    }
+    list
+}
+
+fn sysctls(host: &Host, nic: &str) -> Vec<Finding> {
+    let set = |key: &str, value: i32| format!("sysctl -w net.ipv4.conf.{nic}.{key}={value}");
+    let mut list = Vec::new();
+    if host.effective(nic, "rp_filter") == Some(1) {
+        list.push(Finding::obstacle(
+            nic,
+            "rp_filter is strict: answers to probes that come in on another NIC than the route's are dropped",
+            set("rp_filter", 2),
+        ));
+    }
+    match host.effective(nic, "arp_ignore") {
+        Some(0) => list.push(Finding::obstacle(
+            nic,
+            "arp_ignore is 0: every NIC answers ARP for the addresses of every other",
+            set("arp_ignore", 1),
+        )),
+        _ => {}
+    }
+    let own = |key: &str| host.sysctl(&format!("net/ipv4/conf/{nic}/{key}"));
+    let all = |key: &str| host.sysctl(&format!("net/ipv4/conf/all/{key}"));
+    if own("promote_secondaries") == Some(0) && all("promote_secondaries") == Some(0) {
+        list.push(Finding::obstacle(
+            nic,
+            "promote_secondaries is 0: deleting an address takes others of its subnet along",
+            set("promote_secondaries", 1),
+        ));
+    }
+    if !host.daemon {
+        // mpathd sets these on its NICs, and puts them back when they leave.
+        for f in &mut list {
+            (f.weight, f.remedy) = (Weight::Hint, "none needed: mpathd sets it".to_owned());
+        }
+    }
+    if host.sysctl("net/ipv4/icmp_echo_ignore_all") == Some(1) {
+        list.push(Finding::hint(
+            nic,
+            "this host answers no echo requests: others cannot probe it",
+            "sysctl -w net.ipv4.icmp_echo_ignore_all=0",
+        ));
+    }
+    list
+}
+
+fn equal_macs(host: &Host, nics: &[String]) -> Vec<Finding> {
+    let mut list = Vec::new();
+    for (n, nic) in nics.iter().enumerate() {
+        let Some(mac) = host.link(nic).and_then(|l| l.mac) else { continue };
+        let twin = nics[..n].iter().find(|o| host.link(o).and_then(|l| l.mac) == Some(mac));
+        // The ports of a lagg share its address.
+        let in_lagg = host.link(nic).is_some_and(|l| l.permanent.is_some_and(|p| p != mac));
+        if let Some(other) = twin.filter(|_| !in_lagg) {
+            list.push(Finding::obstacle(
+                nic,
+                format!("its link-layer address {mac} is that of {other}: the switch mixes them up"),
+                format!("give {nic} an address of its own: ip link set {nic} address ..."),
+            ));
+        }
+    }
+    list
+}
+
+fn mtus(host: &Host, group: &str, nics: &[&str]) -> Option<Finding> {
+    let mut found: Vec<(u32, &str)> = nics.iter().filter_map(|n| Some((host.link(n)?.mtu, *n))).collect();
+    found.sort_unstable();
+    let (least, most) = (found.first()?, found.last()?);
+    (least.0 != most.0).then(|| {
+        Finding::obstacle(
+            &format!("group {group}"),
+            format!(
+                "{} has MTU {}, {} has {}: large packets are lost after a move",
+                least.1, least.0, most.1, most.0
+            ),
+            format!("ip link set {} mtu {}, or the other way round", least.1, most.0),
+        )
+    })
+}
+
+fn passphrases(settings: &Settings) -> Vec<Finding> {
+    let mut list = Vec::new();
+    for path in passphrase_files(settings) {
+        let about = path.display().to_string();
+        match std::fs::metadata(path) {
+            Err(e) => {
+                let what = format!("this passphrase file cannot be read: {e}");
+                list.push(Finding::obstacle(&about, what, "write it, with mode 0600"));
+            }
+            Ok(meta) if meta.permissions().mode() & 0o077 != 0 => list.push(Finding::obstacle(
+                &about,
+                "others than its owner may read this passphrase, so mpathd refuses it",
+                format!("chmod 600 {about}"),
+            )),
+            Ok(_) => {}
+        }
+    }
+    list
+}

@@ -1,0 +1,77 @@
+//! Programs that manage the same NICs (linux-failover.md, pitfalls 24 to 26): they take away what they do not know.
+
+use super::Finding;
+use super::host::Host;
+
+pub(super) fn all(host: &Host, nics: &[String]) -> Vec<Finding> {
+    nics.iter().flat_map(|nic| of(host, nic)).collect()
+}
+
+fn of(host: &Host, nic: &str) -> Vec<Finding> {
+    let Some(link) = host.link(nic) else { return Vec::new() };
+    [networkd(host, nic, link.index), network_manager(host, nic, link.index), dhcp(host, nic)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// systemd-networkd tells in /run/systemd/netif/links/INDEX which file it applies.
+fn networkd(host: &Host, nic: &str, index: u32) -> Option<Finding> {
+    let text = host.read(&format!("run/systemd/netif/links/{index}"))?;
+    let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
+    if value("ADMIN_STATE").is_none_or(|state| state == "unmanaged") {
+        return None;
+    }
+    let file = value("NETWORK_FILE").unwrap_or("/etc/systemd/network/50-mpathd.network");
+    let drop_ins = format!("{file}.d");
+    let own = host.read(file).unwrap_or_default()
+        + &host.read(&format!("{drop_ins}/mpathd.conf")).unwrap_or_default();
+    let keeps = own.lines().any(|l| matches!(l.trim(), "KeepConfiguration=static" | "KeepConfiguration=yes"));
+    if keeps {
+        return None;
+    }
+    let name = file.rsplit('/').next().unwrap_or_default();
+    Some(Finding::obstacle(
+        nic,
+        format!(
+            "systemd-networkd manages it by {file} and removes foreign addresses and routes when it restarts"
+        ),
+        format!(
+            "write \"[Network]\\nKeepConfiguration=static\" to /etc/systemd/network/{name}.d/mpathd.conf, and \
+             \"[Network]\\nManageForeignRoutes=no\\nManageForeignRoutingPolicyRules=no\" to \
+             /etc/systemd/networkd.conf.d/mpathd.conf; networkctl reload"
+        ),
+    ))
+}
+
+/// NetworkManager tells in /run/NetworkManager/devices/INDEX whether it manages the device.
+fn network_manager(host: &Host, nic: &str, index: u32) -> Option<Finding> {
+    let text = host.read(&format!("run/NetworkManager/devices/{index}"))?;
+    let managed = text.lines().any(|l| matches!(l.trim(), "managed=yes" | "managed=1" | "managed=true"));
+    managed.then(|| {
+        Finding::obstacle(
+            nic,
+            "NetworkManager manages it and takes foreign addresses off when it brings a connection up or down",
+            format!(
+                "write \"[keyfile]\\nunmanaged-devices=interface-name:{nic}\" to \
+                 /etc/NetworkManager/conf.d/mpathd.conf; nmcli general reload"
+            ),
+        )
+    })
+}
+
+fn dhcp(host: &Host, nic: &str) -> Option<Finding> {
+    let files = [
+        format!("run/dhclient.{nic}.pid"),
+        format!("run/dhclient-{nic}.pid"),
+        format!("run/dhcpcd-{nic}.pid"),
+        format!("run/dhcpcd/{nic}.pid"),
+        format!("run/dhcpcd-{nic}-4.pid"),
+    ];
+    let file = files.iter().find(|f| host.read(f).is_some())?;
+    Some(Finding::hint(
+        nic,
+        format!("a DHCP client runs on it (/{file}): its addresses and routes come and go by its own rules"),
+        "use DHCP for test addresses only, or write adopt = \"all\" in the group",
+    ))
+}
