@@ -7,7 +7,7 @@ use serde_json::Value;
 
 fn world() -> (Lan, Daemon, Tool) {
     let lan = Lan::new(LanOptions::default()).unwrap();
-    let daemon = Daemon::start(&lan.server, "").unwrap();
+    let daemon = Daemon::start(&lan.server, "[detection]\nfailure_detection_time = \"1s\"\n").unwrap();
     let tool = Tool::new(&daemon, &lan.server);
     (lan, daemon, tool)
 }
@@ -30,6 +30,9 @@ fn a_nic_is_probed_from_the_address_it_is_given() {
         tool.ifconfig("eth0 addif 192.0.2.10/24 up");
         expect(&tool, &["why", "eth0"], "inet by icmp from 192.0.2.11");
         wait("the address is installed", || lan.server.holders("192.0.2.10") == ["eth0"]);
+        // Both came to a running daemon, and have to prove themselves.
+        expect(&tool, &["why", "eth0"], "eth0 of group production: ok");
+        expect(&tool, &["why", "eth1"], "eth1 of group production: ok");
         let shown = tool.ifconfig("eth0");
         assert!(
             shown.contains("\tinet 192.0.2.10 netmask ffffff00") && shown.contains("groupname production"),
