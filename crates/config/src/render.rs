@@ -4,7 +4,7 @@
 use crate::duration;
 use mpath_model::settings::{
     Adopt, Carp, Confirm, Daemon, Detection, Group, LAGG_RX_GRACE, Lagg, LinkPoll, PassphraseSource,
-    ProbeMode, Replay, TestAddress,
+    ProbeMode, Replay, TestAddress, Thresholds,
 };
 use mpath_model::{IfAddr, Settings};
 use std::fmt::Display;
@@ -82,25 +82,31 @@ fn daemon(out: &mut Text, d: &Daemon) {
         return;
     }
     out.header("[daemon]");
-    d.control_group.iter().for_each(|g| out.string("control_group", g));
-    d.read_group.iter().for_each(|g| out.string("read_group", g));
-    d.on_event.iter().for_each(|p| out.string("on_event", p.display()));
-    match d.link_poll {
+    // Whoever adds a setting is told here that it has to be written.
+    let Daemon { control_group, read_group, on_event, link_poll, announce, announce_pace } = d;
+    control_group.iter().for_each(|g| out.string("control_group", g));
+    read_group.iter().for_each(|g| out.string("read_group", g));
+    on_event.iter().for_each(|p| out.string("on_event", p.display()));
+    match *link_poll {
         LinkPoll::Auto => {}
         LinkPoll::Every(period) => out.time("link_poll", period),
         LinkPoll::Off => out.string("link_poll", "off"),
     }
-    if d.announce != default.announce {
-        let times: Vec<String> = d.announce.iter().map(|t| quote(&duration::format(*t))).collect();
+    if *announce != default.announce {
+        let times: Vec<String> = announce.iter().map(|t| quote(&duration::format(*t))).collect();
         out.bare("announce", format!("[{}]", times.join(", ")));
+    }
+    if *announce_pace != default.announce_pace {
+        out.time("announce_pace", *announce_pace);
     }
 }
 
 fn detection(out: &mut Text, d: &Detection) {
     out.header("[detection]");
-    out.time("failure_detection_time", d.failure_detection_time);
-    out.bare("failback", d.failback);
-    out.bare("track_interfaces_only_with_groups", d.track_interfaces_only_with_groups);
+    let Detection { failure_detection_time, failback, track_interfaces_only_with_groups } = d;
+    out.time("failure_detection_time", *failure_detection_time);
+    out.bare("failback", failback);
+    out.bare("track_interfaces_only_with_groups", track_interfaces_only_with_groups);
 }
 
 fn probe(out: &mut Text, mode: ProbeMode) {
@@ -112,27 +118,44 @@ fn probe(out: &mut Text, mode: ProbeMode) {
 }
 
 fn group(out: &mut Text, g: &Group, d: &Detection) {
+    let Group {
+        name,
+        failure_detection_time,
+        failback,
+        probe: mode,
+        targets,
+        adopt,
+        confirm,
+        thresholds,
+        interfaces,
+        addresses,
+    } = g;
+    let Thresholds { max_loss, max_rtt } = thresholds;
     out.header("[[group]]");
-    out.string("name", &g.name);
-    if g.failure_detection_time != d.failure_detection_time {
-        out.time("failure_detection_time", g.failure_detection_time);
+    out.string("name", name);
+    if *failure_detection_time != d.failure_detection_time {
+        out.time("failure_detection_time", *failure_detection_time);
     }
-    if g.failback != d.failback {
-        out.bare("failback", g.failback);
+    if *failback != d.failback {
+        out.bare("failback", failback);
     }
-    probe(out, g.probe);
-    out.list("targets", &g.targets);
-    match g.adopt {
+    probe(out, *mode);
+    out.list("targets", targets);
+    match adopt {
         Adopt::Static => {}
         Adopt::All => out.string("adopt", "all"),
         Adopt::None => out.string("adopt", "none"),
     }
-    match g.confirm {
+    match confirm {
         Confirm::All => {}
         Confirm::Icmp => out.string("confirm", "icmp"),
         Confirm::Off => out.string("confirm", "off"),
     }
-    for i in &g.interfaces {
+    if *max_loss != Thresholds::default().max_loss {
+        out.string("max_loss", format!("{max_loss}%"));
+    }
+    max_rtt.iter().for_each(|t| out.time("max_rtt", *t));
+    for i in interfaces {
         out.header("[[group.interface]]");
         out.string("name", &i.name);
         let tests: Vec<String> = i.test_addresses.iter().map(test_address).collect();
@@ -141,7 +164,7 @@ fn group(out: &mut Text, g: &Group, d: &Detection) {
             out.bare("standby", true);
         }
     }
-    for a in &g.addresses {
+    for a in addresses {
         out.header("[[group.address]]");
         out.string("address", a.address);
         out.string("home", &a.home);

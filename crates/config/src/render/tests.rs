@@ -5,6 +5,7 @@ const FILE: &str = r#"[daemon]
 control_group = "wheel"
 link_poll = "5ms"
 announce = ["0s", "1s"]
+announce_pace = "2ms"
 
 [detection]
 failure_detection_time = "2s"
@@ -19,6 +20,8 @@ probe = "testaddress"
 targets = ["192.0.2.1"]
 adopt = "all"
 confirm = "off"
+max_loss = "30%"
+max_rtt = "5ms"
 
 [[group.interface]]
 name = "eth0"

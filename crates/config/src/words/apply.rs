@@ -5,7 +5,7 @@ use super::{Action, AddressChange, Change, VhidChange};
 use mpath_model::carp::Over;
 use mpath_model::settings::{
     Adopt, Carp, Confirm, DataAddress, Group, Interface, Lagg, PassphraseSource, ProbeMode, Replay,
-    TestAddress,
+    TestAddress, Thresholds,
 };
 use mpath_model::{IfAddr, Settings};
 use std::path::{Path, PathBuf};
@@ -202,6 +202,7 @@ impl Job<'_> {
                     targets: Vec::new(),
                     adopt: Adopt::Static,
                     confirm: Confirm::All,
+                    thresholds: Thresholds::default(),
                     interfaces: Vec::new(),
                     addresses: Vec::new(),
                 });

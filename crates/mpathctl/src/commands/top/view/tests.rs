@@ -19,6 +19,7 @@ fn nic(n: usize) -> Interface {
         targets: vec![],
         addresses: vec![],
         instances: vec![],
+        degraded: false,
         unmanaged: vec![],
     }
 }

@@ -30,6 +30,7 @@ fn member(name: &str, state: InterfaceState, active: bool, standby: bool) -> Int
         targets: vec![],
         addresses: vec![],
         instances: vec![],
+        degraded: false,
         unmanaged: vec![],
     }
 }
