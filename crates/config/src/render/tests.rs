@@ -34,6 +34,24 @@ standby = true
 [[group.address]]
 address = "192.0.2.10/24"
 home = "eth0"
+
+[[carp]]
+interface = "eth7"
+vhid = 1
+passphrase_file = "/etc/mpathd/carp.key"
+advbase = 2
+advskew = 100
+preempt = true
+vmac = false
+peer = "192.0.2.2"
+replay = "strict"
+addresses = ["192.0.2.100/24"]
+
+[[carp]]
+group = "production"
+vhid = 2
+credential = "carp"
+addresses = ["192.0.2.101/24"]
 "#;
 
 #[test]

@@ -164,9 +164,8 @@ impl Picture {
         for c in self.carps_on(name) {
             let (vhid, base, skew) = (c.vhid, c.advbase, c.advskew);
             out.push_str(&format!("\tcarp: {} vhid {vhid} advbase {base} advskew {skew}\n", c.state));
-            let set = self.settings.carps.iter().find(|s| s.vhid == vhid && s.over.interface() == Some(name));
-            let peer = set.and_then(|s| s.peer).unwrap_or(Ipv4Addr::new(224, 0, 0, 18));
-            let peer6 = set.and_then(|s| s.peer6).map_or("ff02::12".to_owned(), |p| p.to_string());
+            let peer = c.peer.map_or("224.0.0.18".to_owned(), |p| p.to_string());
+            let peer6 = c.peer6.map_or("ff02::12".to_owned(), |p| p.to_string());
             out.push_str(&format!("\t      peer {peer} peer6 {peer6}\n"));
         }
         out

@@ -123,6 +123,10 @@ fn a_lagg_is_printed_as_freebsd_does() {
             advskew: 100,
             demotion: 0,
             addresses: vec!["10.0.0.99/24".parse().unwrap()],
+            device: None,
+            peer: None,
+            peer6: None,
+            preempt: false,
         }],
         ..Status::default()
     };
