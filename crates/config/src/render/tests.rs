@@ -50,14 +50,19 @@ addresses = ["192.0.2.100/24"]
 [[carp]]
 group = "production"
 vhid = 2
-credential = "carp"
+passphrase_file = "/etc/mpathd/carp.key"
 addresses = ["192.0.2.101/24"]
 "#;
 
 #[test]
 fn what_is_read_is_written_again() {
-    let settings = crate::parse(FILE, "f", &Defaults::default()).unwrap().settings;
-    assert_eq!(render(&settings), FILE);
+    use std::os::unix::fs::PermissionsExt;
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "s3cret\n").unwrap();
+    std::fs::set_permissions(key.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let file = FILE.replace("/etc/mpathd/carp.key", key.path().to_str().unwrap());
+    let settings = crate::parse(&file, "f", &Defaults::default()).unwrap().settings;
+    assert_eq!(render(&settings), file);
     assert_eq!(render(&Settings::default()), "");
 }
 

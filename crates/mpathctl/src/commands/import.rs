@@ -44,12 +44,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
         Error::Usage(format!("these files cannot be carried over as they are:\n{}", lines.join("\n")))
     })?;
     let text = mpath_config::render(&imported.settings);
-    // What contradicts itself there would do so here.
-    mpath_config::parse(&text, "mpathd.toml", &mpath_config::Defaults::default()).map_err(|errors| {
-        Error::Usage(format!(
-            "what these files say contradicts itself\n{errors}\nin this translation:\n{text}"
-        ))
-    })?;
     match &args.keys {
         None if !imported.keys.is_empty() => {
             return Err(Error::Usage(
@@ -58,6 +52,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
         }
         None => {}
         Some(dir) => imported.keys.iter().try_for_each(|key| keep(dir, key))?,
+    }
+    // What contradicts itself there would do so here. Passphrase files are looked into.
+    if let Err(errors) = mpath_config::parse(&text, "mpathd.toml", &mpath_config::Defaults::default()) {
+        let written = args.keys.iter().flat_map(|dir| imported.keys.iter().map(|key| dir.join(&key.name)));
+        written.for_each(|path| drop(std::fs::remove_file(path)));
+        let what = "what these files say contradicts itself";
+        return Err(Error::Usage(format!("{what}\n{errors}\nin this translation:\n{text}")));
     }
     for note in &imported.notes {
         output::complain(note);

@@ -68,12 +68,13 @@ impl Daemon {
             let message = "somebody else has changed the configuration meanwhile: look at it and try again";
             return Err(refused("changed_meanwhile", message));
         }
-        let loaded = self.understand(&change.text, &change.name)?;
         for key in &change.keys {
             self.running.keep_key(&key.name, &key.passphrase).map_err(|e| {
                 refused("not_kept", &format!("cannot keep passphrase {}: {e}", key.name.escape_debug()))
             })?;
         }
+        // Their files are looked into when the text is read.
+        let loaded = self.understand(&change.text, &change.name)?;
         keys(&loaded.settings).map_err(|lines| self.refuse_passphrases(&lines))?;
         loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
         let trial = change.trial_ms.map(|ms| clock::now() + Duration::from_millis(ms).min(LONGEST));
