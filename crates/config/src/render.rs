@@ -83,10 +83,13 @@ fn daemon(out: &mut Text, d: &Daemon) {
     }
     out.header("[daemon]");
     // Whoever adds a setting is told here that it has to be written.
-    let Daemon { control_group, read_group, on_event, link_poll, announce, announce_pace } = d;
+    let Daemon { control_group, read_group, on_event, realtime, link_poll, announce, announce_pace } = d;
     control_group.iter().for_each(|g| out.string("control_group", g));
     read_group.iter().for_each(|g| out.string("read_group", g));
     on_event.iter().for_each(|p| out.string("on_event", p.display()));
+    if *realtime {
+        out.bare("realtime", realtime);
+    }
     match *link_poll {
         LinkPoll::Auto => {}
         LinkPoll::Every(period) => out.time("link_poll", period),

@@ -182,6 +182,7 @@ fn inventory() -> Inventory {
         kind: None,
         parent: None,
         passes: None,
+        promisc: false,
     };
     let address = |n: u8| Address::plain(IfIndex::from(n) + 2, test_address(n));
     Inventory {
