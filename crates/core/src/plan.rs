@@ -159,14 +159,20 @@ fn without_our_haste(a: &HomedAddress, there: &Address) -> Option<Address> {
     ours.then(|| Address { flags: there.flags & !ifa::NODAD, ..there.clone() })
 }
 
-/// Copies of a data address on other members go once the address is on its host. Last added first: the
+/// In force, or about to be once duplicate detection ends, for which the other copies must be gone. Without detection
+/// a tentative address is one that the kernel does not receive for yet.
+fn serves(a: &Address) -> bool {
+    !a.has(ifa::DADFAILED) && !a.has(ifa::TENTATIVE | ifa::NODAD)
+}
+
+/// Copies of a data address on other members go once the address is in force on its host. Last added first: the
 /// kernel's cost of deleting in adding order is quadratic (linux-failover.md, numbers).
 fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
     for a in group.addresses.iter().rev() {
         let Some(host) = group.nics[a.host].index else {
             continue;
         };
-        if inv.addresses.get(&(host, a.addr)).is_none_or(|t| t.has(ifa::DADFAILED)) {
+        if !inv.addresses.get(&(host, a.addr)).is_some_and(serves) {
             continue;
         }
         for nic in interfaces(group).chain(group.lenders.iter().copied()).filter(|i| *i != host) {

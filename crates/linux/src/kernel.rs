@@ -10,11 +10,11 @@ use crate::netlink::{Drained, Socket, decode, encode};
 use crate::packet::Sender;
 use crate::prepared::Committed;
 use crate::{Error, sysctl, virtual_mac};
-use mpath_model::kernel::{Inventory, KernelOp, Rule, Sysctl, nud};
+use mpath_model::kernel::{Inventory, KernelOp, Rule, Sysctl, ifa, nud};
 use mpath_model::{Address, Family, IfAddr, IfIndex, KernelEvent, Link, Mac, Neighbour};
 use mpath_wire::{arp, ndisc};
 use nix::errno::Errno;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -108,13 +108,26 @@ impl Kernel {
             ..Inventory::default()
         };
         self.names = found.links.iter().map(|l| (l.index, l.name.clone())).collect();
+        let mut own = BTreeSet::new();
         for family in Family::BOTH {
             found.addresses.extend(self.addresses(family, 0)?);
             let routes = encode::get_routes(family);
-            found.routes.extend(self.requests.dump_with(routes, |_, payload| decode::route(payload))?);
+            let all = self.requests.dump_with(routes, |_, payload| {
+                Ok(match decode::own_address(payload)? {
+                    Some(address) => Some(Err(address)),
+                    None => decode::route(payload)?.map(Ok),
+                })
+            })?;
+            for one in all {
+                match one {
+                    Ok(route) => found.routes.push(route),
+                    Err(address) => drop(own.insert(address)),
+                }
+            }
             found.rules.extend(self.rules(family)?);
             found.neighbours.extend(self.neighbours(family, 0)?);
         }
+        mark_pending(&mut found, &own);
         for link in found.links.iter().filter(|l| !l.loopback) {
             let values = Sysctl::ALL
                 .into_iter()
@@ -347,5 +360,20 @@ fn note(names: &mut HashMap<IfIndex, String>, event: &mut KernelEvent) {
 fn normalise(names: &HashMap<IfIndex, String>, address: &mut Address) {
     if address.label.as_ref() == names.get(&address.index) {
         address.label = None;
+    }
+}
+
+/// Linux lists an IPv6 address from the moment it was asked for, without duplicate detection even as if it were in
+/// force. It is once it has its local route, which the kernel's work queue adds: a second and more later where all
+/// processors are busy. Until then packets to it find nobody, so it is shown for what it is.
+fn mark_pending(found: &mut Inventory, own: &BTreeSet<(IfIndex, IpAddr)>) {
+    let running: BTreeSet<IfIndex> = found.links.iter().filter(|l| l.running).map(|l| l.index).collect();
+    let loopback = found.links.iter().find(|l| l.loopback).map(|l| l.index);
+    for a in found.addresses.iter_mut().filter(|a| a.addr.family() == Family::Inet6) {
+        let at = [Some(a.index), loopback].into_iter().flatten();
+        let in_force = at.into_iter().any(|index| own.contains(&(index, a.addr.address)));
+        if running.contains(&a.index) && !in_force {
+            a.flags |= ifa::TENTATIVE;
+        }
     }
 }

@@ -24,8 +24,11 @@ pub const BATCH_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_BATCHES: u32 = 200;
 /// See [`MAX_BATCHES`].
 const HEAT_WINDOW: Duration = Duration::from_secs(1);
-/// A request that succeeded is not repeated within this time: its event may be on the way, or lost.
-const SUCCESS_HOLD: Duration = Duration::from_millis(300);
+/// What was done and is not seen within this time is looked for: its event may be on the way, or lost.
+const UNSEEN: Duration = Duration::from_millis(300);
+/// A request that succeeded is not repeated within this time, long enough for that look. Linux tells of an IPv6 address
+/// that is put on a NIC a second time although it is not in force yet.
+const SUCCESS_HOLD: Duration = Duration::from_millis(500);
 /// First pause after a refusal; it doubles up to [`SCAN_INTERVAL`].
 const REFUSAL_HOLD: Duration = Duration::from_millis(100);
 
@@ -173,7 +176,7 @@ impl Engine {
         let repeated = plan.held > 0 && self.held.iter().any(|h| h.until > now && h.times == 0);
         if repeated {
             // Done, but not seen: look again soon.
-            self.scan_at = self.scan_at.min(now + SUCCESS_HOLD);
+            self.scan_at = self.scan_at.min(now + UNSEEN);
         }
         plan
     }

@@ -24,6 +24,8 @@ pub struct Kernel {
     pub no_marks: bool,
     /// A new IPv6 address without NODAD meets another owner.
     pub conflict: bool,
+    /// IPv6 addresses that are put on a NIC are not in force yet, and told of only if they are put there again.
+    pub sluggish: bool,
     events: Vec<KernelEvent>,
 }
 
@@ -205,12 +207,26 @@ impl Kernel {
         } else {
             a.flags &= !ifa::TENTATIVE;
         }
+        let again = self.on(a.index).any(|o| o.addr == a.addr);
+        let waits = self.sluggish && a.addr.family() == Family::Inet6;
         self.addresses.retain(|o| (o.index, o.addr) != (a.index, a.addr));
-        self.addresses.push(a.clone());
-        self.events.push(KernelEvent::Address(a.clone()));
+        let flags = a.flags | if waits { ifa::TENTATIVE } else { 0 };
+        self.addresses.push(Address { flags, ..a.clone() });
+        if again || !waits {
+            self.events.push(KernelEvent::Address(a.clone()));
+        }
         let prefix = prefix_route(&a);
         if !a.has(ifa::NOPREFIXROUTE) && !a.addr.is_host() && !self.routes.contains(&prefix) {
             self.add_route(prefix);
+        }
+    }
+
+    /// The work queue gets the processor: what waited is in force, and told.
+    pub fn put_in_force(&mut self) {
+        self.sluggish = false;
+        for a in self.addresses.iter_mut().filter(|a| a.has(ifa::TENTATIVE)) {
+            a.flags &= !ifa::TENTATIVE;
+            self.events.push(KernelEvent::Address(a.clone()));
         }
     }
 

@@ -107,6 +107,20 @@ fn a_conflict_on_the_destination_is_overcome() {
 
 // case 40
 #[test]
+fn the_old_copy_of_an_ipv6_address_stays_until_the_new_one_is_in_force() {
+    let mut lab = Spec { data: vec![("2001:db8::10/64", 0)], six: true, ..Spec::default() }.lab();
+    lab.kernel.sluggish = true;
+    lab.silence(ETH0);
+    lab.until(secs(1), "new copy", |l| l.where_is("2001:db8::10").contains(&ETH1));
+    lab.run(secs(5)); // long enough for a second look, a full comparison and any repeat
+    assert_eq!(lab.where_is("2001:db8::10").len(), 2, "{}", lab.story());
+    lab.kernel.put_in_force();
+    lab.run(ms(10));
+    assert_eq!(lab.where_is("2001:db8::10"), [ETH1]);
+}
+
+// case 40
+#[test]
 fn refusals_in_the_middle_of_a_move_are_retried_without_duplicates_or_flood() {
     for errno in [12, 11, 105, 16] {
         let mut lab =

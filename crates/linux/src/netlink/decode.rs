@@ -100,6 +100,7 @@ const IFF_LOWER_UP: u32 = 0x10000;
 const OPER_UNKNOWN: u8 = 0;
 const OPER_UP: u8 = 6;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
 const RT_TABLE_LOCAL: u32 = 255;
 const RTM_F_CLONED: u32 = 0x200;
 const RTNH_F_ONLINK: u8 = 4;
@@ -277,6 +278,24 @@ pub fn address(payload: &[u8]) -> Result<Option<Address>, DecodeError> {
     address.addr = IfAddr::new(own, head[1]);
     address.peer = far.filter(|f| *f != own);
     Ok(Some(address))
+}
+
+/// The IPv6 address and the interface of a route by which the kernel takes the address for its own.
+pub fn own_address(payload: &[u8]) -> Result<Option<(IfIndex, IpAddr)>, DecodeError> {
+    let (head, attributes) = header::<12>(payload)?;
+    if family(head[0]) != Some(Family::Inet6) || head[1] != 128 || head[7] != RTN_LOCAL {
+        return Ok(None);
+    }
+    let (mut index, mut address) = (None, None);
+    for attribute in NlasIterator::new(attributes) {
+        let attribute = attribute?;
+        match attribute.kind() {
+            rta::DST => address = Some(ip(attribute.value())?),
+            rta::OIF => index = Some(word(attribute.value())?),
+            _ => {}
+        }
+    }
+    Ok(index.zip(address))
 }
 
 /// struct rtmsg and its attributes.
