@@ -91,7 +91,7 @@ impl World {
     /// Nothing is under way.
     pub(crate) fn idle(&self) -> bool {
         let d = &self.daemon;
-        d.batches == 0 && d.dumps == 0 && !d.overflow && d.socket.is_empty() && d.backlog.is_empty()
+        d.batches.is_empty() && d.dumps == 0 && !d.overflow && d.socket.is_empty() && d.backlog.is_empty()
     }
 
     /// Undisturbed for so long that the engine must have come to terms with everything before.

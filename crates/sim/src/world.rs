@@ -122,7 +122,7 @@ pub(crate) struct Daemon {
     /// Dumps asked for and not yet made.
     pub(crate) dumps: u32,
     /// Batches not yet reported.
-    pub(crate) batches: u32,
+    pub(crate) batches: BTreeSet<BatchId>,
     pub(crate) starved_until: Time,
     pub(crate) backlog: VecDeque<Input>,
     /// Dies in the next step that changes something, and stays dead for so long.

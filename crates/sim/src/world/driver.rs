@@ -110,7 +110,11 @@ impl World {
         self.check_presence(ops);
         self.sync_ports();
         self.collect_events();
-        self.daemon.batches += 1;
+        // What changes nothing that the engine keeps a picture of is never waited for.
+        let minor = |op: &KernelOp| matches!(op, KernelOp::Announce { .. } | KernelOp::DelNeighbour { .. });
+        if !ops.iter().all(minor) {
+            self.daemon.batches.insert(batch);
+        }
         let slow = if self.rng.chance(self.hostile.late) { us(200_000) } else { us(2000) };
         let after = self.rng.duration(us(20), slow);
         self.plan(after, Happening::Done(self.daemon.life, batch, errors));
@@ -152,7 +156,7 @@ impl World {
         if self.daemon.life != life {
             return;
         }
-        self.daemon.batches -= 1;
+        self.daemon.batches.remove(&batch);
         self.feed(Input::Done { batch, errors });
         self.check_step();
     }
@@ -279,7 +283,7 @@ impl World {
         d.reading = false;
         d.overflow = false;
         d.dumps = 0;
-        d.batches = 0;
+        d.batches.clear();
         d.backlog.clear();
         d.starved_until = self.now;
         d.requests.clear();
@@ -289,7 +293,7 @@ impl World {
     /// The engine goes through its written form, as over SIGUSR2; what was in the sockets is lost.
     pub(super) fn reexec(&mut self) {
         let Some(engine) = &self.daemon.engine else { return };
-        if self.starving() || self.daemon.batches > 0 || !engine.at_rest(self.now) {
+        if self.starving() || !self.daemon.batches.is_empty() || !engine.at_rest(self.now) {
             return self.plan(us(1000), Happening::Reexec(self.daemon.life));
         }
         self.trace.note(self.now, "daemon runs itself again");
