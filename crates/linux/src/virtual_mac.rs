@@ -1,5 +1,6 @@
-//! Devices with a virtual MAC for CARP (lagg-carp.md C.8): private macvlans that answer for what is put on them and
-//! do nothing of their own accord.
+//! Devices with a virtual MAC for CARP (lagg-carp.md C.8): macvlans that answer for what is put on them and do nothing
+//! of their own accord. Their mode is bridge: a private one swallows every frame that comes from its own MAC, and with
+//! it the adverts of another master, so that a split would never heal.
 
 use crate::netlink::{Socket, create};
 use crate::sysctl;
@@ -21,7 +22,7 @@ const SYSCTLS: [(&str, &str, i32); 7] = [
 /// Makes a device, down. One that cannot be set up as needed is taken away again.
 pub(crate) fn create(socket: &mut Socket, name: &str, parent: IfIndex, mac: Mac) -> Result<(), Errno> {
     let end = create::End { name: name.to_owned(), mac: Some(mac), ..create::End::default() };
-    create::private_macvlan(socket, &end, parent).map_err(|e| Errno::from_raw(e.errno()))?;
+    create::macvlan(socket, &end, parent).map_err(|e| Errno::from_raw(e.errno()))?;
     for (family, key, value) in SYSCTLS {
         let written = sysctl::write_file(&format!("/proc/sys/net/{family}/conf/{name}/{key}"), value);
         match written {

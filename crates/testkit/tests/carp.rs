@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "carp/ucarp.rs"]
+mod ucarp;
 #[path = "carp/world.rs"]
 mod world;
 
 use mpath_model::Mac;
 use mpath_testkit::{Side, UdpStream, isolated_for, wait_until};
+use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
-use world::{SOON, VIP4, VIP6, Vhid, World, target};
+use ucarp::Ucarp;
+use world::{PASSPHRASE, SOON, VIP4, VIP6, Vhid, World, target};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -50,5 +54,147 @@ fn the_address_outlives_its_host() {
         world.expect_master(Side::A);
         assert!(took.elapsed() < Duration::from_secs(3), "nobody had to wait for silence");
         assert!(world.holders(Side::B).is_empty(), "B has withdrawn its addresses");
+    });
+}
+
+/// A vhid as ucarp can have it: one IPv4 address.
+fn plain(skew: u8, extra: &'static str) -> Vhid {
+    Vhid { skew: [skew, skew], extra, addresses: "\"10.77.0.100/24\"", ..Vhid::default() }
+}
+
+#[test]
+fn ucarp_and_mpathd_stand_in_for_each_other() {
+    carp("ucarp_and_mpathd_stand_in_for_each_other", || {
+        if !ucarp::installed() {
+            return;
+        }
+        let mut world = World::start_one(plain(0, ""));
+        world.expect_state(Side::A, "MASTER");
+        let mut other = Ucarp::start(&world.pair.b, "10.77.0.2", 100, PASSPHRASE, &["-z"]);
+        let listening = Instant::now();
+        let longer_than_its_patience = Duration::from_secs(6);
+        wait_until(SOON, "ucarp has listened for a while", || listening.elapsed() > longer_than_its_patience);
+        assert_eq!(other.said(), [""; 0], "ucarp stays down: {}", other.log());
+
+        world.kill(Side::A);
+        wait_until(SOON, "ucarp takes over from a killed mpathd", || other.is_up());
+        wait_until(SOON, "our address has vanished by itself", || world.holders(Side::A).is_empty());
+
+        world.restart(Side::A);
+        world.expect_state(Side::A, "BACKUP");
+        let listening = Instant::now();
+        wait_until(SOON, "we have listened for a while", || listening.elapsed() > longer_than_its_patience);
+        assert_eq!(world.state(Side::A).as_deref(), Some("BACKUP"), "{}", world.picture());
+        assert!(other.is_up() && world.holders(Side::A).is_empty());
+
+        other.kill9();
+        world.expect_state(Side::A, "MASTER");
+        let again = Ucarp::start(&world.pair.b, "10.77.0.2", 100, PASSPHRASE, &["-z"]);
+        let listening = Instant::now();
+        wait_until(SOON, "ucarp has listened", || listening.elapsed() > Duration::from_secs(2));
+        let stopped = world.stop(Side::A);
+        wait_until(SOON, "ucarp takes over from an mpathd that resigns", || again.is_up());
+        assert!(stopped.elapsed() < Duration::from_secs(3), "without waiting for silence");
+    });
+}
+
+#[test]
+fn ucarp_yields_to_preemption_and_is_not_believed_with_another_password() {
+    carp("ucarp_yields_to_preemption_and_is_not_believed_with_another_password", || {
+        if !ucarp::installed() {
+            return;
+        }
+        let mut world = World::start_one(plain(0, "preempt = true"));
+        world.expect_state(Side::A, "MASTER");
+        world.kill(Side::A);
+        let other = Ucarp::start(&world.pair.b, "10.77.0.2", 100, PASSPHRASE, &["-z"]);
+        wait_until(SOON, "ucarp is master", || other.is_up());
+        world.restart(Side::A);
+        world.expect_state(Side::A, "MASTER");
+        wait_until(SOON, "ucarp yields", || !other.is_up());
+        drop(other);
+
+        let stranger = Ucarp::start(&world.pair.b, "10.77.0.2", 0, "another", &["-z"]);
+        wait_until(SOON, "ucarp hears nobody it believes", || stranger.is_up());
+        let told = "wrong digest from 10.77.0.2";
+        world.daemon(Side::A).wait_log(SOON, told).unwrap();
+        assert_eq!(world.state(Side::A).as_deref(), Some("MASTER"), "{}", world.picture());
+        assert!(world.daemon(Side::A).status().unwrap().carp_counters.badauth > 0);
+        let text = world.daemon(Side::A).log_text();
+        assert!(!text.contains(PASSPHRASE), "the passphrase is in the log");
+    });
+}
+
+#[test]
+fn faults_of_a_nic_stay_inside_the_host() {
+    carp("faults_of_a_nic_stay_inside_the_host", || {
+        let group = "[[group]]\nname = \"g\"\nprobe = \"link\"\n[[group.interface]]\nname = \"eth0\"\n\
+                     [[group.interface]]\nname = \"eth1\"\n";
+        let vhid = Vhid {
+            over: "group = \"g\"",
+            nics: 2,
+            head: [group.to_string(), group.to_string()],
+            ..Vhid::default()
+        };
+        let world = World::start(vhid);
+        world.expect_master(Side::A);
+        let answers = [VIP4, VIP6].map(|vip| UdpStream::start(&world.pair.client, target(vip), 200).unwrap());
+        let flows = || {
+            let since = Instant::now();
+            wait_until(SOON, "answers", || answers.iter().all(|s| s.alive_since(since)));
+        };
+        let device = |nic: &str| {
+            let index = world.pair.a.index_of(nic).unwrap();
+            format!("carp1-{index:x}")
+        };
+        flows();
+        for (cut, serves) in [(0, "eth1"), (1, "eth0")] {
+            world.pair.cable(Side::A, cut, false).unwrap();
+            let there = [device(serves), device(serves)];
+            wait_until(SOON, "the addresses are on the other NIC", || world.holders(Side::A) == there);
+            flows();
+            world.pair.cable(Side::A, cut, true).unwrap();
+            let ok = |s: mpath_model::Status| s.groups[0].state == mpath_model::status::GroupState::Ok;
+            wait_until(SOON, "the group is whole", || world.daemon(Side::A).status().is_ok_and(ok));
+        }
+        assert!(!world.daemon(Side::B).log_text().contains("-> MASTER"), "{}", world.picture());
+        // Now the host itself.
+        for nic in 0..2 {
+            world.pair.cable(Side::A, nic, false).unwrap();
+        }
+        world.expect_state(Side::A, "INIT");
+        world.expect_master(Side::B);
+        flows();
+    });
+}
+
+#[test]
+fn demotion_hands_everything_to_a_host_that_preempts() {
+    carp("demotion_hands_everything_to_a_host_that_preempts", || {
+        let world = World::start(Vhid { extra: "preempt = true", ..Vhid::default() });
+        world.expect_master(Side::A);
+        world.daemon(Side::A).demote(240).unwrap();
+        world.expect_master(Side::B);
+        world.daemon(Side::A).wait_log(SOON, "carp: demoted by 240 to 240 (operator)").unwrap();
+        world.daemon(Side::A).demote(-240).unwrap();
+        world.expect_master(Side::A);
+    });
+}
+
+#[test]
+fn a_new_program_image_goes_on_as_master() {
+    carp("a_new_program_image_goes_on_as_master", || {
+        let world = World::start(Vhid::default());
+        world.expect_master(Side::A);
+        let answers = UdpStream::start(&world.pair.client, target(VIP4), 200).unwrap();
+        let since = Instant::now();
+        wait_until(SOON, "answers", || answers.alive_since(since));
+        world.daemon(Side::A).signal(Signal::SIGUSR2).unwrap();
+        let begun = Instant::now();
+        wait_until(SOON, "longer than patience", || begun.elapsed() > Duration::from_secs(5));
+        world.expect_master(Side::A);
+        assert!(!world.daemon(Side::B).log_text().contains("-> MASTER"), "{}", world.picture());
+        let since = Instant::now();
+        wait_until(SOON, "answers", || answers.alive_since(since));
     });
 }

@@ -19,6 +19,8 @@ use std::time::Duration;
 pub const HOLD: Duration = Duration::from_millis(200);
 /// Who preempts a living master waits so long with its addresses: the master withdraws them when it hears of it.
 pub const PREEMPT_PAUSE: Duration = Duration::from_millis(20);
+/// Adverts that waited longer for a busy daemon say nothing about the present.
+const STALE: Duration = Duration::from_millis(200);
 /// After a tie, patience is longer by up to this: two equal hosts would go on for ever.
 const TIE_JITTER: u64 = 250_000_000;
 
@@ -190,8 +192,9 @@ impl Vhid {
         self.sending.sent();
         self.last_advert = now;
         let period = timing::period(base, skew);
-        // Counted from when it was due, so that all vhids of a host stay in step; what is late is not made up for.
-        let due = self.advert_at.filter(|t| *t + period > now).unwrap_or(now);
+        // Counted from when it was due, so that all vhids of a host stay in step; what is late is not made up for, and
+        // an advert out of turn begins a new period.
+        let due = self.advert_at.filter(|t| *t <= now && *t + period > now).unwrap_or(now);
         self.advert_at = Some(due + period);
         self.renew_at = timing::renewals(base, skew).map(|after| Some(now + after));
         out.push(Effect::Renew);
@@ -282,6 +285,9 @@ impl Vhid {
         let own =
             timing::interval(self.settings.advbase, timing::effective_skew(self.settings.advskew, demotion));
         let heard = timing::judge(own, self.own_patience(), advert.advbase, advert.advskew);
+        // A slower master that was heard long ago may be dead, and its addresses not gone yet: no reason to preempt.
+        let stale = heard == Heard::Worse && now - at > STALE;
+        let heard = if stale && self.state == State::Backup { Heard::Better } else { heard };
         let before = self.state;
         self.happen(now, Happening::Advert(heard), demotion, chance, out);
         if before == State::Backup && self.state == State::Backup {

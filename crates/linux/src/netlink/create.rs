@@ -81,18 +81,9 @@ pub fn bridge(socket: &mut Socket, end: &End) -> Result<(), Error> {
 
 /// Makes a macvlan in bridge mode on top of `parent`.
 pub fn macvlan(socket: &mut Socket, end: &End, parent: IfIndex) -> Result<(), Error> {
-    macvlan_in(socket, end, parent, MacVlanMode::Bridge)
-}
-
-/// Makes a private macvlan on top of `parent`: it exchanges no frames with its siblings.
-pub fn private_macvlan(socket: &mut Socket, end: &End, parent: IfIndex) -> Result<(), Error> {
-    macvlan_in(socket, end, parent, MacVlanMode::Private)
-}
-
-fn macvlan_in(socket: &mut Socket, end: &End, parent: IfIndex, mode: MacVlanMode) -> Result<(), Error> {
     let mut message = end.message();
     message.attributes.push(LinkAttribute::Link(parent));
-    let data = InfoData::MacVlan(vec![InfoMacVlan::Mode(mode)]);
+    let data = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Bridge)]);
     create(socket, message, InfoKind::MacVlan, Some(data))
 }
 

@@ -82,7 +82,7 @@ pub enum KernelOp {
     },
     /// Anything about a lagg or its ports.
     Lagg(LaggOp),
-    /// Makes a device with a virtual MAC on top of an interface: a private macvlan that is down, makes no addresses of
+    /// Makes a device with a virtual MAC on top of an interface: a macvlan that is down, makes no addresses of
     /// its own and answers only for what is put on it (lagg-carp.md C.8).
     AddVirtual {
         /// Name of the device.

@@ -64,6 +64,13 @@ impl World {
         World { _echo: echo, daemons, pair }
     }
 
+    /// Only A's daemon runs; B's is stopped.
+    pub fn start_one(vhid: Vhid) -> World {
+        let mut world = World::start(vhid);
+        world.daemons[1].term().unwrap();
+        world
+    }
+
     pub fn daemon(&self, side: Side) -> &Daemon {
         &self.daemons[side as usize]
     }
