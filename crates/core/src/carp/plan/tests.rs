@@ -21,6 +21,8 @@ fn link(index: IfIndex, name: &str, up: bool) -> Link {
         mtu: 1500,
         master: None,
         kind: None,
+        parent: None,
+        passes: None,
     }
 }
 
