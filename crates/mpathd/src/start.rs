@@ -163,7 +163,7 @@ fn to_release(state: Option<Persistent>, options: &Options) -> Persistent {
 /// In 2^-32 seconds.
 fn since_epoch(now: SystemTime) -> u64 {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs() << 32 | (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000
+    (since.as_secs() << 32) | ((u64::from(since.subsec_nanos()) << 32) / 1_000_000_000)
 }
 
 /// syslog for the daemon in the background, else stderr.

@@ -23,6 +23,7 @@ fn link(index: IfIndex, name: &str, up: bool) -> Link {
         kind: None,
         parent: None,
         passes: None,
+        promisc: false,
     }
 }
 

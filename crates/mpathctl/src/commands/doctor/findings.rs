@@ -94,13 +94,12 @@ fn sysctls(host: &Host, nic: &str) -> Vec<Finding> {
             set("rp_filter", 2),
         ));
     }
-    match host.effective(nic, "arp_ignore") {
-        Some(0) => list.push(Finding::obstacle(
+    if host.effective(nic, "arp_ignore") == Some(0) {
+        list.push(Finding::obstacle(
             nic,
             "arp_ignore is 0: every NIC answers ARP for the addresses of every other",
             set("arp_ignore", 1),
-        )),
-        _ => {}
+        ));
     }
     let own = |key: &str| host.sysctl(&format!("net/ipv4/conf/{nic}/{key}"));
     let all = |key: &str| host.sysctl(&format!("net/ipv4/conf/all/{key}"));

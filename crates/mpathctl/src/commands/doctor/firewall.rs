@@ -269,7 +269,7 @@ mod tests {
             drop(),
         ];
         let echo = rule(&message(&echo));
-        assert!(judge(&[echo.clone()], &settings())[0].what.contains("drops echo"));
+        assert!(judge(std::slice::from_ref(&echo), &settings())[0].what.contains("drops echo"));
         assert_eq!(judge(&[Rule { drops: false, ..echo.clone() }], &settings()), []);
         assert_eq!(
             judge(&[Rule { icmp_type: Some(5), ..echo }], &settings()),
