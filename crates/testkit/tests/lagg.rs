@@ -1,5 +1,7 @@
 //! Laggs from end to end: the real daemon, a real kernel, cables cut and plugged, traffic both ways.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 #[path = "lagg/ports.rs"]
 mod ports;
 #[path = "lagg/world.rs"]

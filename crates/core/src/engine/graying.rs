@@ -5,16 +5,15 @@ use crate::action::Action;
 use crate::diag;
 use crate::gray::{self, Tally};
 use crate::group::NicId;
-use crate::probe::confirm::Method;
 use crate::probe::ring::Fate;
 use mpath_model::Time;
 use mpath_model::settings::Confirm;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Detection times over which loss condemns a NIC; over twice as many it must not have been much less, since chance deals
-/// bad hands.
-const CONDEMNED: u32 = 2;
+/// Detection times over which loss condemns a NIC: enough for the probes that a judgement needs. Over twice as many it must
+/// not have been much less, since chance deals bad hands.
+const CONDEMNED: u32 = 3;
 /// Detection times over which a sibling must have been clean, or a NIC that was not; the ring holds no more.
 const CLEAN: u32 = 7;
 
@@ -53,16 +52,16 @@ impl Engine {
         }
     }
 
-    /// What has been asked over a NIC in the last `window`, and lost: probes of both families, and confirmations.
+    /// What has been asked over a NIC in the last `window`, and lost. Probes of the schedule only, of both families:
+    /// confirmations are asked when packets are being lost, and would count every burst of losses several times.
     pub(super) fn tally(&self, now: Time, g: GroupId, n: NicId, window: Duration) -> Tally {
         let nic = &self.groups[g].nics[n];
         let from = now.before(window).max(nic.repaired);
-        let mut asked: Vec<(Time, (IpAddr, Method), bool)> = nic.confirm.outcomes(now, from).collect();
+        let mut asked: Vec<(Time, IpAddr, bool)> = Vec::new();
         for i in &nic.instances {
-            let method = i.methods(Confirm::Off)[0];
             for p in i.ring.newest_first().take_while(|p| p.sent >= from) {
                 let target = p.target.filter(|_| p.fate != Fate::Outstanding);
-                asked.extend(target.map(|t| (p.sent, (t, method), matches!(p.fate, Fate::Acked(_)))));
+                asked.extend(target.map(|t| (p.sent, t, matches!(p.fate, Fate::Acked(_)))));
             }
         }
         asked.sort_by_key(|(sent, ..)| *sent);

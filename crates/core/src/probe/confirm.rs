@@ -29,7 +29,7 @@ const REMEMBERED: usize = 256;
 const GRACE: Duration = Duration::from_millis(1);
 
 /// How a question is put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// ICMP or ICMPv6 echo (RFC 792, RFC 4443).
     Echo,
@@ -165,12 +165,6 @@ impl Confirm {
         let of_this_doubt = self.asked.iter().rev().take_while(|q| q.sent >= since);
         let vain = of_this_doubt.filter(|q| !q.answered && q.due <= now).count();
         u32::try_from(vain).unwrap_or(u32::MAX)
-    }
-
-    /// What became of the questions put since `from`, without those that may still be answered: when, whom and how, answered.
-    pub fn outcomes(&self, now: Time, from: Time) -> impl Iterator<Item = (Time, (IpAddr, Method), bool)> {
-        let recent = self.asked.iter().rev().take_while(move |q| q.sent >= from);
-        recent.filter(move |q| q.answered || q.due <= now).map(|q| (q.sent, (q.target, q.method), q.answered))
     }
 
     /// Whether enough has been asked in vain for a verdict, or the detection time is over.

@@ -89,6 +89,9 @@ impl World {
     fn routed(&self, group: usize, broken: Option<Nic>) -> Result<(), String> {
         for (nic, r) in self.found_routes.iter().filter(|(n, _)| self.scenario.nics[*n].group == group) {
             let nic = *nic;
+            if self.interface(&self.status(), nic).is_some_and(|i| i.degraded) {
+                continue; // it carries nothing while somebody better can
+            }
             let way = self.kernel.lookup(&r.dst.address).and_then(|i| self.nic_at(i));
             let bad = way.is_none_or(|w| broken == Some(w) || self.scenario.nics[w].group != group);
             if bad {

@@ -88,7 +88,9 @@ fn three_ports_as_an_administrator_expects() {
     let fresh = Port { settled: false, ..up };
     let silent = Port { usable: false, settled: false, ..up };
     let dead = Port::default();
-    let cases: [(&str, [Port; 3], Option<usize>, bool, Option<usize>); 11] = [
+    /// What it is called, the ports, which is active, failback, and which is to be active.
+    type Case = (&'static str, [Port; 3], Option<usize>, bool, Option<usize>);
+    let cases: [Case; 11] = [
         ("all is well", [up, up, up], Some(0), true, Some(0)),
         ("at start", [up, up, up], None, true, Some(0)),
         ("primary cut", [dead, up, up], Some(0), true, Some(1)),
