@@ -78,35 +78,13 @@ const EVERYTHING: u16 = 3;
 impl Listener {
     /// Listens on an interface, whatever becomes of its name.
     pub fn open(index: IfIndex, ethertype: u16) -> Result<Listener, Error> {
-        let fail = |what: &str| {
-            let operation = format!("{what} of packet socket ({ethertype:#06x}) on interface {index}");
-            move |errno| Error::system(operation, errno)
-        };
-        let fd = open(SockType::Datagram)?;
-        // Own packets are no evidence. Older kernels mark them, see `receive`.
-        let _ = sys::set_int_option(fd.as_fd(), libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-        net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
-        let address =
-            sys::link_address(index, ethertype).ok_or(Errno::ENODEV).map_err(fail("find address"))?;
-        net::bind(fd.as_raw_fd(), &address).map_err(fail("bind"))?;
-        Ok(Listener { fd, index, ethertype })
+        Ok(Listener { fd: bound(index, ethertype, None)?, index, ethertype })
     }
 
     /// Listens on a port of a lagg: also to what is dropped or redirected before a protocol sees it, and to answers that go to
     /// `mac` although that is not the port's own address at the moment.
     pub fn open_port(index: IfIndex, mac: Mac) -> Result<Listener, Error> {
-        let fail = |what: &str| {
-            let operation = format!("{what} of ARP socket on interface {index}");
-            move |errno| Error::system(operation, errno)
-        };
-        let fd = open(SockType::Datagram)?;
-        // Before it is bound, lest it be filled with anything else.
-        sys::attach_filter(fd.as_fd(), &ONLY_ARP).map_err(fail("set filter"))?;
-        let _ = sys::set_int_option(fd.as_fd(), libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-        net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
-        let address =
-            sys::link_address(index, EVERYTHING).ok_or(Errno::ENODEV).map_err(fail("find address"))?;
-        net::bind(fd.as_raw_fd(), &address).map_err(fail("bind"))?;
+        let fd = bound(index, EVERYTHING, Some(&ONLY_ARP))?;
         // struct packet_mreq: index, type, length, address. The kernel takes it back when the socket is closed.
         let mut request = [0u8; 16];
         request[0..4].copy_from_slice(&index.to_ne_bytes());
@@ -114,7 +92,7 @@ impl Listener {
         request[6..8].copy_from_slice(&6u16.to_ne_bytes());
         request[8..14].copy_from_slice(&mac.0);
         sys::set_option(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
-            .map_err(fail("add address"))?;
+            .map_err(failed(index, EVERYTHING, "add address"))?;
         Ok(Listener { fd, index, ethertype: ethernet::ethertype::ARP })
     }
 
@@ -180,6 +158,29 @@ pub(crate) fn drain(mut receive: impl FnMut() -> Result<(), Errno>) -> bool {
         }
     }
     true
+}
+
+/// A socket that hears frames of a protocol on one interface, stamped, and of those only what `filter` lets through.
+fn bound(index: IfIndex, protocol: u16, filter: Option<&[libc::sock_filter]>) -> Result<OwnedFd, Error> {
+    let fail = |what| failed(index, protocol, what);
+    let fd = open(SockType::Datagram)?;
+    if let Some(filter) = filter {
+        // Before it is bound, lest it be filled with anything else.
+        sys::attach_filter(fd.as_fd(), filter).map_err(fail("set filter"))?;
+    }
+    // Own packets are no evidence. Older kernels mark them, see `receive`.
+    let _ = sys::set_int_option(fd.as_fd(), libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+    net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
+    let address = sys::link_address(index, protocol).ok_or(Errno::ENODEV).map_err(fail("find address"))?;
+    net::bind(fd.as_raw_fd(), &address).map_err(fail("bind"))?;
+    Ok(fd)
+}
+
+/// The error of a step on the way to a socket that hears.
+fn failed(index: IfIndex, protocol: u16, what: &'static str) -> impl FnOnce(Errno) -> Error {
+    move |errno| {
+        Error::system(format!("{what} of packet socket ({protocol:#06x}) on interface {index}"), errno)
+    }
 }
 
 fn open(kind: SockType) -> Result<OwnedFd, Error> {

@@ -80,6 +80,29 @@ pub struct Link {
     pub passes: Option<bool>,
 }
 
+impl Link {
+    /// A physical Ethernet NIC in its usual state: up, running, 1500 bytes, a port of nothing.
+    pub fn ethernet(index: IfIndex, name: impl Into<String>, mac: Mac) -> Link {
+        Link {
+            index,
+            name: name.into(),
+            mac: Some(mac),
+            up: true,
+            running: true,
+            multicast: true,
+            loopback: false,
+            noarp: false,
+            point_to_point: false,
+            mtu: 1500,
+            master: None,
+            kind: None,
+            parent: None,
+            promisc: false,
+            passes: None,
+        }
+    }
+}
+
 /// Lifetime without end (IFA_CACHEINFO).
 pub const FOREVER: u32 = u32::MAX;
 

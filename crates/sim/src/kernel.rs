@@ -80,23 +80,7 @@ impl Kernel {
     pub fn create_link(&mut self, name: &str, mac: Mac) -> IfIndex {
         let index = self.next_index;
         self.next_index += 1;
-        let link = Link {
-            index,
-            name: name.to_string(),
-            mac: Some(mac),
-            up: false,
-            running: false,
-            multicast: true,
-            loopback: false,
-            noarp: false,
-            point_to_point: false,
-            mtu: 1500,
-            master: None,
-            kind: None,
-            parent: None,
-            promisc: false,
-            passes: None,
-        };
+        let link = Link { up: false, running: false, ..Link::ethernet(index, name, mac) };
         for key in Sysctl::ALL {
             self.sysctls.insert((name.to_string(), key), 0);
         }

@@ -167,22 +167,9 @@ fn mac(index: IfIndex) -> Mac {
 }
 
 fn inventory() -> Inventory {
-    let link = |n: u8| Link {
-        index: IfIndex::from(n) + 2,
-        name: format!("eth{n}"),
-        mac: Some(mac(IfIndex::from(n) + 2)),
-        up: true,
-        running: true,
-        multicast: true,
-        loopback: false,
-        noarp: false,
-        point_to_point: false,
-        mtu: 1500,
-        master: None,
-        kind: None,
-        parent: None,
-        passes: None,
-        promisc: false,
+    let link = |n: u8| {
+        let index = IfIndex::from(n) + 2;
+        Link::ethernet(index, format!("eth{n}"), mac(index))
     };
     let address = |n: u8| Address::plain(IfIndex::from(n) + 2, test_address(n));
     Inventory {

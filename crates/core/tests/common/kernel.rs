@@ -45,23 +45,7 @@ impl Kernel {
     }
 
     pub fn add_link(&mut self, index: IfIndex, name: &str) {
-        let link = Link {
-            index,
-            name: name.to_string(),
-            mac: Some(mac(index)),
-            up: true,
-            running: true,
-            multicast: true,
-            loopback: false,
-            noarp: false,
-            point_to_point: false,
-            mtu: 1500,
-            master: None,
-            kind: None,
-            parent: None,
-            promisc: false,
-            passes: None,
-        };
+        let link = Link::ethernet(index, name, mac(index));
         for key in Sysctl::ALL {
             self.sysctls.insert((name.to_string(), key), 0);
         }

@@ -8,23 +8,7 @@ use mpath_model::settings::{Carp, PassphraseSource, Replay};
 use mpath_model::{Mac, Time};
 
 fn link(index: IfIndex, name: &str, up: bool) -> Link {
-    Link {
-        index,
-        name: name.into(),
-        mac: Some(Mac([2, 0, 0, 0, 0, index as u8])),
-        up,
-        running: up,
-        multicast: true,
-        loopback: false,
-        noarp: false,
-        point_to_point: false,
-        mtu: 1500,
-        master: None,
-        kind: None,
-        parent: None,
-        passes: None,
-        promisc: false,
-    }
+    Link { up, running: up, ..Link::ethernet(index, name, Mac([2, 0, 0, 0, 0, index as u8])) }
 }
 
 fn virtual_link(index: IfIndex, parent: IfIndex, up: bool) -> Link {

@@ -10,23 +10,7 @@ fn own(index: IfIndex) -> Mac {
 }
 
 fn link(index: IfIndex, name: &str, kind: Option<&str>) -> Link {
-    Link {
-        index,
-        name: name.to_string(),
-        mac: Some(own(index)),
-        up: true,
-        running: true,
-        multicast: true,
-        loopback: false,
-        noarp: false,
-        point_to_point: false,
-        mtu: 1500,
-        master: None,
-        kind: kind.map(str::to_string),
-        parent: None,
-        promisc: false,
-        passes: None,
-    }
+    Link { kind: kind.map(str::to_string), ..Link::ethernet(index, name, own(index)) }
 }
 
 struct Lab {
