@@ -6,7 +6,7 @@
 use mpath_linux::netlink::Socket;
 use mpath_linux::netlink::create::{self, End};
 use mpath_linux::{Kernel, sys};
-use mpath_model::kernel::{Address, Inventory, KernelEvent, KernelOp, LaggOp};
+use mpath_model::kernel::{Address, Inventory, KernelEvent, KernelOp, LaggOp, ifa};
 use mpath_model::{IfAddr, IfIndex, Route};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
@@ -132,6 +132,11 @@ impl Net {
         let addr: IfAddr = addr.parse().unwrap();
         let found = self.dump().addresses;
         found.into_iter().find(|a| a.index == index && a.addr == addr)
+    }
+
+    /// An address once it is in force: the dump calls an IPv6 address tentative until its local route is there.
+    pub(crate) fn address_in_force(&mut self, index: IfIndex, addr: &str) -> Address {
+        wait_for(addr, || self.address(index, addr).filter(|a| !a.has(ifa::TENTATIVE)))
     }
 
     pub(crate) fn routes(&mut self, dst: &str) -> Vec<Route> {
