@@ -4,7 +4,7 @@
 
 use crate::packet::{drain, stamp};
 use crate::probes::Keys;
-use crate::{Error, sys};
+use crate::{Error, raw, sys};
 use mpath_model::carp::{CarpId, Content, HeardAdvert, SendAdvert};
 use mpath_model::kernel::{Heard, Packet};
 use mpath_model::{Family, IfIndex};
@@ -12,12 +12,12 @@ use mpath_wire::carp::{self, GROUP4, GROUP6, HOPS, PROTOCOL, TOS};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket as net;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, sockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6};
 use nix::sys::time::TimeSpec;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6};
+use std::io::IoSliceMut;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// Bytes read of a packet: the longest IPv4 header and far more than an advert.
@@ -132,10 +132,7 @@ impl AdvertSocket {
             Family::Inet6 => libc::AF_INET6,
         };
         let fd = open(af).map_err(fail("open"))?;
-        let device = i32::try_from(index).map_err(|_| Errno::ENODEV).map_err(fail("find interface"))?;
-        sys::set_int_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, device)
-            .map_err(fail("set SO_BINDTOIFINDEX"))?;
-        net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
+        let device = raw::tie(&fd, index, fail)?;
         let options = match family {
             Family::Inet => options4(&fd, device),
             Family::Inet6 => options6(&fd, device),
@@ -179,47 +176,11 @@ impl AdvertSocket {
 
     /// To the peer, or to the group.
     fn send(&self, source: IpAddr, peer: Option<IpAddr>, pdu: &[u8]) -> Result<(), Errno> {
-        match (source, peer) {
-            (IpAddr::V4(source), None | Some(IpAddr::V4(_))) => {
-                let to = if let Some(IpAddr::V4(peer)) = peer { peer } else { GROUP4 };
-                let info = libc::in_pktinfo {
-                    ipi_ifindex: self.index.cast_signed(),
-                    ipi_spec_dst: libc::in_addr { s_addr: source.to_bits().to_be() },
-                    ipi_addr: libc::in_addr { s_addr: 0 },
-                };
-                let [a, b, c, d] = to.octets();
-                let to = SockaddrIn::new(a, b, c, d, 0);
-                self.transmit(pdu, ControlMessage::Ipv4PacketInfo(&info), &to)
-            }
-            (IpAddr::V6(source), None | Some(IpAddr::V6(_))) => {
-                let to = if let Some(IpAddr::V6(peer)) = peer { peer } else { GROUP6 };
-                let info = libc::in6_pktinfo {
-                    ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
-                    ipi6_ifindex: self.index,
-                };
-                let local = to.is_unicast_link_local() || to.is_multicast();
-                let scope = if local { self.index } else { 0 };
-                let to = SockaddrIn6::from(SocketAddrV6::new(to, 0, 0, scope));
-                self.transmit(pdu, ControlMessage::Ipv6PacketInfo(&info), &to)
-            }
-            _ => Err(Errno::EAFNOSUPPORT),
-        }
-    }
-
-    fn transmit<A: net::SockaddrLike>(
-        &self,
-        pdu: &[u8],
-        source: ControlMessage<'_>,
-        to: &A,
-    ) -> Result<(), Errno> {
-        let (slices, control) = ([IoSlice::new(pdu)], [source]);
-        loop {
-            match net::sendmsg(self.fd.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(to)) {
-                Ok(_) => return Ok(()),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let group = match self.family {
+            Family::Inet => IpAddr::V4(GROUP4),
+            Family::Inet6 => IpAddr::V6(GROUP6),
+        };
+        raw::send(&self.fd, self.index, source, peer.unwrap_or(group), pdu)
     }
 }
 

@@ -3,7 +3,7 @@
 //! mpath-wire's.
 
 use crate::packet::{drain, stamp};
-use crate::{Error, sys};
+use crate::{Error, raw, sys};
 use mpath_model::kernel::{Heard, Packet};
 use mpath_model::{Family, IfIndex};
 use mpath_wire::{icmp, icmp6, ndisc};
@@ -11,12 +11,11 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket as net;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType,
-    SockaddrIn, SockaddrIn6, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
 };
 use nix::sys::time::TimeSpec;
-use std::io::{IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6};
+use std::io::IoSliceMut;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// ICMP_FILTER (linux/icmp.h), at level SOL_RAW.
@@ -64,10 +63,7 @@ impl EchoSocket {
         };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = net::socket(af, SockType::Raw, flags, protocol).map_err(fail("open"))?;
-        let device = i32::try_from(index).map_err(|_| Errno::ENODEV).map_err(fail("find interface"))?;
-        sys::set_int_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, device)
-            .map_err(fail("set SO_BINDTOIFINDEX"))?;
-        net::setsockopt(&fd, sockopt::ReceiveTimestampns, &true).map_err(fail("set SO_TIMESTAMPNS"))?;
+        let device = raw::tie(&fd, index, fail)?;
         let options = match family {
             Family::Inet => options4(&fd, device),
             Family::Inet6 => options6(&fd, device),
@@ -83,55 +79,14 @@ impl EchoSocket {
 
     /// Sends an echo request.
     pub fn send(&self, request: Request<'_>) -> Result<(), Errno> {
-        match (request.source, request.target) {
-            (IpAddr::V4(source), IpAddr::V4(target)) if self.family == Family::Inet => {
-                self.send4(source, target, &request.echo)
-            }
-            (IpAddr::V6(source), IpAddr::V6(target)) if self.family == Family::Inet6 => {
-                self.send6(source, target, &request.echo)
-            }
-            _ => Err(Errno::EAFNOSUPPORT),
+        if Family::of(&request.source) != self.family {
+            return Err(Errno::EAFNOSUPPORT);
         }
-    }
-
-    fn send4(&self, source: Ipv4Addr, target: Ipv4Addr, echo: &icmp::Echo<'_>) -> Result<(), Errno> {
-        let info = libc::in_pktinfo {
-            ipi_ifindex: self.index.cast_signed(),
-            ipi_spec_dst: libc::in_addr { s_addr: source.to_bits().to_be() },
-            ipi_addr: libc::in_addr { s_addr: 0 },
+        let message = match self.family {
+            Family::Inet => request.echo.emit_request(),
+            Family::Inet6 => icmp6::emit_request(&request.echo),
         };
-        let [a, b, c, d] = target.octets();
-        let to = SockaddrIn::new(a, b, c, d, 0);
-        self.transmit(&echo.emit_request(), ControlMessage::Ipv4PacketInfo(&info), &to)
-    }
-
-    fn send6(&self, source: Ipv6Addr, target: Ipv6Addr, echo: &icmp::Echo<'_>) -> Result<(), Errno> {
-        let info = libc::in6_pktinfo {
-            ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
-            ipi6_ifindex: self.index,
-        };
-        // Only addresses of the link have a scope.
-        let local = target.is_unicast_link_local() || target.is_multicast();
-        let scope = if local { self.index } else { 0 };
-        let to = SockaddrIn6::from(SocketAddrV6::new(target, 0, 0, scope));
-        self.transmit(&icmp6::emit_request(echo), ControlMessage::Ipv6PacketInfo(&info), &to)
-    }
-
-    fn transmit<A: net::SockaddrLike>(
-        &self,
-        message: &[u8],
-        source: ControlMessage<'_>,
-        to: &A,
-    ) -> Result<(), Errno> {
-        let slices = [IoSlice::new(message)];
-        let control = [source];
-        loop {
-            match net::sendmsg(self.fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(to)) {
-                Ok(_) => return Ok(()),
-                Err(Errno::EINTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        raw::send(&self.fd, self.index, request.source, request.target, &message)
     }
 
     /// Takes the echo replies that are there, up to a bound. Whether more may be waiting.

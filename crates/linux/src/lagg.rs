@@ -5,6 +5,7 @@ mod bond;
 mod bridge;
 pub mod redirect;
 
+use crate::netlink::create::End;
 use crate::netlink::{Socket, create, ports};
 use bond::Bond;
 use bridge::Bridge;
@@ -102,6 +103,20 @@ fn errno<T>(result: Result<T, crate::Error>) -> Result<T, Errno> {
 /// Index of an interface by its name.
 fn index_of(name: &str) -> Result<IfIndex, Errno> {
     nix::net::if_::if_nametoindex(name)
+}
+
+/// Makes the interface that takes the ports, if it is not there yet, by `make`.
+fn make(
+    socket: &mut Socket,
+    (name, mac, mtu): (&str, Mac, u32),
+    make: impl FnOnce(&mut Socket, &End) -> Result<(), crate::Error>,
+) -> Result<(), Errno> {
+    let end = End { name: name.to_owned(), mac: Some(mac), ..End::default() };
+    match errno(make(socket, &end)) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(error) => return Err(error),
+    }
+    errno(ports::set_mtu(socket, index_of(name)?, mtu))
 }
 
 /// Deletes an interface, if it is there.

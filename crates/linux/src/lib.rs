@@ -15,6 +15,7 @@ pub mod netlink;
 pub mod packet;
 pub mod prepared;
 pub mod probes;
+mod raw;
 pub mod realtime;
 pub mod sys;
 pub mod sysctl;

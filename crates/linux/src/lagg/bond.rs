@@ -3,8 +3,7 @@
 //! The kernel leaves the active port by itself only when its link dies, so that the host is not cut off while no daemon runs;
 //! it never goes back by itself. Nothing can be taken from a port that drains: the driver would deliver broadcasts twice.
 
-use super::{Backend, Target, errno, index_of};
-use crate::netlink::create::End;
+use super::{Backend, Target, errno};
 use crate::netlink::{Socket, create, ports};
 use mpath_model::kernel::Steering;
 use mpath_model::{IfIndex, Mac};
@@ -16,12 +15,7 @@ pub(super) struct Bond;
 
 impl Backend for Bond {
     fn create(&mut self, socket: &mut Socket, name: &str, mac: Mac, mtu: u32) -> Result<(), Errno> {
-        let end = End { name: name.to_owned(), mac: Some(mac), ..End::default() };
-        match errno(ports::bond(socket, &end)) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(error) => return Err(error),
-        }
-        errno(ports::set_mtu(socket, index_of(name)?, mtu))
+        super::make(socket, (name, mac, mtu), ports::bond)
     }
 
     fn destroy(&mut self, socket: &mut Socket, name: &str) -> Result<(), Errno> {

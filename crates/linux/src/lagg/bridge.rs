@@ -4,8 +4,8 @@
 //! closes it again: isolation keeps two open ports from making a loop in that moment. The last resort where neither the
 //! bonding driver nor nf_tables is there; nothing can be taken from a port that drains.
 
-use super::{Backend, Target, errno, index_of};
-use crate::netlink::create::{End, PortState};
+use super::{Backend, Target, errno};
+use crate::netlink::create::PortState;
 use crate::netlink::{Socket, create, ports};
 use mpath_model::kernel::Steering;
 use mpath_model::{IfIndex, Mac};
@@ -17,12 +17,7 @@ pub(super) struct Bridge;
 
 impl Backend for Bridge {
     fn create(&mut self, socket: &mut Socket, name: &str, mac: Mac, mtu: u32) -> Result<(), Errno> {
-        let end = End { name: name.to_owned(), mac: Some(mac), ..End::default() };
-        match errno(create::bridge(socket, &end)) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(error) => return Err(error),
-        }
-        errno(ports::set_mtu(socket, index_of(name)?, mtu))
+        super::make(socket, (name, mac, mtu), create::bridge)
     }
 
     fn destroy(&mut self, socket: &mut Socket, name: &str) -> Result<(), Errno> {
