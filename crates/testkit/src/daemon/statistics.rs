@@ -3,6 +3,7 @@
 use super::Daemon;
 use crate::error::Error;
 use crate::wait::poll_until;
+use mpath_model::status::ProbeState;
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
@@ -15,8 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl Daemon {
     /// Whether every probed family of every NIC has had an answer: what never answered is no evidence of a failure.
     pub fn all_answered(&self) -> Result<bool, Error> {
-        let members = self.status()?.groups.into_iter().flat_map(|group| group.interfaces);
-        let families: usize = members.map(|member| member.instances.len()).sum();
+        let status = self.status()?;
+        let members = status.groups.iter().flat_map(|group| &group.interfaces);
+        // A port of a lagg is probed in one family, if at all.
+        let ports = status.laggs.iter().flat_map(|lagg| &lagg.ports);
+        let ports = ports.filter(|port| port.probe != ProbeState::Disabled).count();
+        let families = members.map(|member| member.instances.len()).sum::<usize>() + ports;
         let before = self.log().len();
         self.signal(Signal::SIGUSR1)?;
         let acks = || {

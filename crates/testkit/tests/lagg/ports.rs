@@ -34,9 +34,7 @@ fn a_silent_path_behind_a_living_link() {
     with_daemon("ports::a_silent_path_behind_a_living_link", || {
         let world =
             World::start(LaggConfig { more: "failure_detection_time = \"200ms\"", ..LaggConfig::default() });
-        wait_until(SOON, "both ports have answers", || {
-            world.lagg().ports.iter().all(|p| p.probe == mpath_model::status::ProbeState::Ok)
-        });
+        wait_until(SOON, "both ports have answers", || world.daemon.all_answered().unwrap());
         world.lan.blackhole(0).unwrap();
         world.expect_active("eth1");
         world.assert_tcp_survived();
