@@ -50,6 +50,7 @@ Examples:
   target/release/mpath-bench silent --fdt 100ms     # black hole: how fast probes notice
   target/release/mpath-bench crash --runs 1000      # killed at random instants: nothing may be lost
   target/release/mpath-bench lagg --rate 10000      # the same for a lagg, and the way back
+  target/release/mpath-bench loss --runs 20 --parallel 5   # 20% of all frames lost: nothing may fail
   target/release/mpath-bench calm --runs 1            # busy or stopped for 60 s: nothing may fail
   target/release/mpath-bench silent --json | jq '.cases[].measures.detection_ms'";
 
@@ -96,16 +97,81 @@ pub(crate) enum Scenario {
     Crash,
     /// No fault at all: whether something else passes for a failure
     ///
-    /// Nothing is broken while something else disturbs the daemon: `hogs` keeps every processor busy, `stop` lets
+    /// Nothing is broken while something else disturbs the daemon: `hogs` keeps every processor busy, `hog` one, `stop` lets
     /// the daemon stand still (SIGSTOP) for the first half of the time, `none` leaves the disturbing to you (step the
-    /// clock of a machine that is yours, say). Limit: no failure is told.
+    /// clock of a machine that is yours, say). Limits: no failure is told, and where nothing disturbs, the daemon takes
+    /// less than 3 ms of processor time a second.
     Calm(CalmOptions),
+    /// Losses: what lives is not failed, what dies is found
+    ///
+    /// The paths lose frames by chance, each by itself, in each direction. `steady`: on both NICs for a while; limit: no
+    /// failure and no failover. `death`: on both NICs, and the path of one dies; limit: found within the failure detection
+    /// time. `gray`: on one NIC; limit: its addresses are elsewhere within 10 s. Each run has a network of its own.
+    Loss(LossOptions),
     /// Lagg: cable cut of the active port, and the way back
     ///
     /// Makes a lagg over two ports with each back-end, and cuts the cable of the active one while a client on the link
     /// exchanges UDP packets with both addresses, IPv4 and IPv6; then plugs it in again. Outage: as in `link`. Limits: outage
     /// p50 under 1 ms and p99 under 5 ms, worse family of each run; one packet at 1 kHz lost on the way back.
     Lagg(LaggOptions),
+}
+
+/// Options of the losses.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LossOptions {
+    /// What is asked, each a case of its own
+    #[arg(long, value_name = "WHAT,...", value_delimiter = ',', default_value = "steady,death")]
+    pub(crate) what: Vec<Question>,
+    /// Failure detection times, each a case of its own, 20ms to 60s
+    #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "100ms,50ms",
+          value_parser = duration)]
+    pub(crate) fdt: Vec<Duration>,
+    /// Frames lost, in percent, each a case of its own, 1 to 100
+    #[arg(long, value_name = "P,...", value_delimiter = ',', default_value = "20",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) loss: Vec<u32>,
+    /// How long a steady run lasts, 20ms to 60s
+    #[arg(long = "for", value_name = "T", default_value = "60s", value_parser = duration)]
+    pub(crate) lasting: Duration,
+    /// Lose only what the daemon's host sends
+    #[arg(long)]
+    pub(crate) one_way: bool,
+    /// The members have no test addresses
+    #[arg(long)]
+    pub(crate) without_test_addresses: bool,
+    /// The host has no IPv6
+    #[arg(long)]
+    pub(crate) ipv4_only: bool,
+    /// Runs at the same time, 1 to 20: where only counts matter
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) parallel: u32,
+}
+
+/// What is asked of paths that lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Question {
+    Steady,
+    Death,
+    Gray,
+}
+
+impl Question {
+    /// In words, for headings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Question::Steady => "both NICs live",
+            Question::Death => "a path dies",
+            Question::Gray => "one of two NICs",
+        }
+    }
+
+    /// What is timed.
+    pub(crate) fn measure(self) -> &'static str {
+        match self {
+            Question::Gray => "until its addresses were elsewhere, ms",
+            _ => "detection, ms",
+        }
+    }
 }
 
 /// Options of the lagg.
@@ -157,6 +223,7 @@ pub(crate) struct CalmOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Disturbance {
     Hogs,
+    Hog,
     Stop,
     None,
 }
@@ -166,6 +233,7 @@ impl Disturbance {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Disturbance::Hogs => "a hog on every processor",
+            Disturbance::Hog => "a hog on one processor",
             Disturbance::Stop => "the daemon stopped for half the time",
             Disturbance::None => "nothing disturbs",
         }

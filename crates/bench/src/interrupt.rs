@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const INTERRUPTED: i32 = 130;
 
 /// Catches SIGINT, SIGTERM and SIGHUP for the whole process.
-pub(crate) struct Interrupt(Arc<Mutex<Option<PathBuf>>>);
+pub(crate) struct Interrupt(Arc<Mutex<Vec<PathBuf>>>);
 
 impl Interrupt {
     /// Must be called before other threads start: they inherit the blocked signals.
@@ -17,11 +17,11 @@ impl Interrupt {
         let mut signals = SigSet::empty();
         [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().for_each(|s| signals.add(s));
         signals.thread_block().map_err(|e| Error::new("block signals", e))?;
-        let shared = Arc::new(Mutex::new(None::<PathBuf>));
+        let shared = Arc::new(Mutex::new(Vec::<PathBuf>::new()));
         let theirs = Arc::clone(&shared);
         let watch = move || {
             if signals.wait().is_ok() {
-                if let Some(directory) = theirs.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                for directory in theirs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                     let _ = std::fs::remove_dir_all(directory);
                 }
                 std::process::exit(INTERRUPTED);
@@ -34,8 +34,8 @@ impl Interrupt {
         Ok(Interrupt(shared))
     }
 
-    /// Directory to remove if the program is ended.
+    /// One more directory to remove if the program is ended.
     pub(crate) fn remove_at_end(&self, directory: PathBuf) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(directory);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
     }
 }

@@ -8,7 +8,7 @@ use crate::rng::Rng;
 use crate::stage::{HOME, NIC, PATIENCE, Site, Stage};
 use crate::stats::{Summary, ms};
 use mpath_model::EventKind;
-use mpath_testkit::{Error, LanOptions};
+use mpath_testkit::{Error, GroupConfig, LanOptions};
 use std::time::Duration;
 
 /// Detection time of the daemon: the link tells of the failure, so it only matters for the way home.
@@ -44,7 +44,8 @@ pub(crate) fn run(
     let name = if late { "late" } else { "link" };
     let progress = Progress::new(name.to_owned(), runs);
     let lan = LanOptions { late_carrier: late, ..LanOptions::default() };
-    let stage = Stage::build_on(site, FDT, lan)?;
+    let config = GroupConfig { failure_detection_time: FDT, ..GroupConfig::default() };
+    let stage = Stage::build_on(site, &config, lan)?;
     if late {
         stage.lan.make_noise_source()?;
     }

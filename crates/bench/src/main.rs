@@ -10,6 +10,7 @@ mod events;
 mod interrupt;
 mod lagg;
 mod link;
+mod loss;
 mod machine;
 mod observer;
 mod presence;
@@ -62,6 +63,7 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
         Scenario::Addresses(options) => ("addresses", presence::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Lagg(options) => ("lagg", lagg::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
+        Scenario::Loss(options) => ("loss", loss::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Crash => ("crash", crash::run(&site, cli.runs, cli.seed)?),
         Scenario::Silent(options) => ("silent", silent::run(&site, options, cli.runs, cli.seed)?),
     };

@@ -6,13 +6,16 @@ use crate::progress::Progress;
 use crate::report::{Case, Check, Measure, Seen, client_measures};
 use crate::rng::Rng;
 use crate::stage::{HOME, NIC, PATIENCE, Site, Stage, Traffic, distance};
-use crate::stats::ms;
+use crate::stats::{Summary, ms};
 use mpath_model::EventKind;
 use mpath_testkit::Error;
 use std::time::{Duration, Instant};
 
 /// Probes in a detection time.
 const PROBES: u32 = 7;
+
+/// Limit of the outage, p99, in detection times: 23 ms at 20 ms.
+const OUTAGE: f64 = 1.15;
 
 /// Faults and healings come at random moments within this time: the kernel asks for neighbours once a second.
 const SPREAD: Duration = Duration::from_secs(1);
@@ -185,6 +188,8 @@ fn checks(fdt: Duration, all: &[Run], events: &[events::Seen]) -> Vec<Check> {
     let net = all.iter().filter(|run| run.net() <= fdt).count();
     let kept = all.iter().filter(|run| run.detection <= run.in_force).count();
     let repaired = all.iter().filter(|run| run.repair < twice).count();
+    let outages: Vec<f64> = all.iter().map(|run| run.seen.worse()).collect();
+    let (outage, outage_limit) = (Summary::of(&outages).map_or(f64::INFINITY, |s| s.p99), ms(fdt) * OUTAGE);
     let faults: Vec<(Instant, Instant)> = all.iter().map(|run| (run.fault, run.healed)).collect();
     let failures: Vec<(Instant, bool)> = events
         .iter()
@@ -216,6 +221,12 @@ fn checks(fdt: Duration, all: &[Run], events: &[events::Seen]) -> Vec<Check> {
             label: format!("repaired in under {} ms", twice.as_millis()),
             found: format!("{repaired} of {runs}"),
             ok: repaired == runs,
+        },
+        Check {
+            key: "outage_p99",
+            label: format!("outage p99 under {outage_limit:.0} ms"),
+            found: format!("{outage:.1} ms"),
+            ok: outage < outage_limit,
         },
         Check {
             key: "false_failures",

@@ -8,8 +8,10 @@ use mpath_testkit::daemon::DaemonOptions;
 use mpath_testkit::lan::{DATA4, DATA6};
 use mpath_testkit::process::LogLine;
 use mpath_testkit::traffic::{PORT, Report};
-use mpath_testkit::{Daemon, Echo, Error, GroupConfig, Lan, LanOptions, UdpStream, poll_until};
+use mpath_testkit::{Daemon, Echo, Error, GroupConfig, Lan, LanOptions, Stack, UdpStream, poll_until};
 use nix::sys::signal::Signal;
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -45,30 +47,32 @@ pub(crate) struct Stage {
     daemon: Daemon,
     pub(crate) events: Events,
     pub(crate) lan: Lan,
+    stack: Stack,
 }
 
 impl Stage {
     /// Two NICs, one data address of each family; ready when every NIC has had answers in every probed family.
     pub(crate) fn build(site: &Site, failure_detection_time: Duration) -> Result<Stage, Error> {
-        Stage::build_on(site, failure_detection_time, LanOptions::default())
+        let config = GroupConfig { failure_detection_time, ..GroupConfig::default() };
+        Stage::build_on(site, &config, LanOptions::default())
     }
 
-    /// The same on a network with other options.
-    pub(crate) fn build_on(
-        site: &Site,
-        failure_detection_time: Duration,
-        options: LanOptions,
-    ) -> Result<Stage, Error> {
-        let lan = Lan::new(options)?;
-        let config = GroupConfig { failure_detection_time, ..GroupConfig::default() }.text();
+    /// The same with another group on a network with other options.
+    pub(crate) fn build_on(site: &Site, config: &GroupConfig, options: LanOptions) -> Result<Stage, Error> {
+        let stack = config.stack;
+        let configured = !config.test_addresses.is_empty();
+        let lan = Lan::new(LanOptions { configured, ..options })?;
+        if !configured {
+            lan.configure_plainly()?;
+        }
         let binary = Some(site.daemon.clone());
-        let options = DaemonOptions { config, binary, ..DaemonOptions::default() };
+        let options = DaemonOptions { config: config.text(), binary, ..DaemonOptions::default() };
         let daemon = Daemon::launch(&lan.server, options)?;
         site.interrupt.remove_at_end(daemon.directory());
         daemon.wait_ready()?;
         let events = Events::watch(&daemon.socket())?;
         let echo = Echo::start(&lan.server, PORT)?;
-        let stage = Stage { _echo: echo, daemon, events, lan };
+        let stage = Stage { _echo: echo, daemon, events, lan, stack };
         stage.wait_home(PATIENCE)?;
         stage.wait_answers()?;
         Ok(stage)
@@ -77,6 +81,14 @@ impl Stage {
     /// Sends the daemon a signal.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), Error> {
         self.daemon.signal(signal)
+    }
+
+    /// Processor time that the daemon has used.
+    pub(crate) fn processor_time(&self) -> Result<Duration, Error> {
+        let what = "read the processor time of mpathd";
+        let pid = self.daemon.pid().ok_or_else(|| Error::new(what, "it has ended"))?;
+        let used = clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).and_then(|clock| clock.now());
+        used.map(Duration::from).map_err(|e| Error::new(what, e))
     }
 
     /// All that the daemon has logged.
@@ -91,10 +103,10 @@ impl Stage {
     }
 
     fn wait_holders(&self, deadline: Duration) -> Result<(), Error> {
-        let home = || [DATA4, DATA6].iter().all(|data| self.lan.server.holders(data) == [HOME]);
+        let home = || self.stack.data().iter().all(|data| self.lan.server.holders(data) == [HOME]);
         poll_until(deadline, || home().then_some(())).ok_or_else(|| {
             let why = format!("not within {deadline:?}; the log of mpathd:\n{}", self.daemon.log_text());
-            Error::new(format!("wait for {DATA4} and {DATA6} on {HOME}"), why)
+            Error::new(format!("wait for the data addresses on {HOME}"), why)
         })
     }
 
@@ -123,6 +135,12 @@ impl Stage {
     /// Starts the streams of the client on the link, and waits until answers come.
     pub(crate) fn traffic(&self, rate: u32) -> Result<Traffic, Error> {
         Traffic::start(&self.lan, rate)
+    }
+
+    /// One stream to the IPv4 data address.
+    pub(crate) fn stream(&self, rate: u32) -> Result<UdpStream, Error> {
+        let address = DATA4.parse().expect("the data addresses are addresses");
+        UdpStream::start(&self.lan.near, SocketAddr::new(address, PORT), rate)
     }
 
     /// What the daemon logged from `begin` on, each line with its distance from `fault` in ms: whoever wants to know

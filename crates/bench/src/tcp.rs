@@ -8,7 +8,7 @@ use crate::stage::{FAMILIES, LEAD, NIC, PATIENCE, Site, Stage};
 use crate::stats::{Summary, ms};
 use mpath_testkit::lan::{DATA4, DATA6};
 use mpath_testkit::traffic::PORT;
-use mpath_testkit::{Error, LanOptions, TcpBulk, TcpSource, poll_until};
+use mpath_testkit::{Error, TcpBulk, TcpSource, poll_until};
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const LIMIT_MS: f64 = 300.0;
 /// Measures `runs` failures.
 pub(crate) fn run(site: &Site, runs: u32, seed: u64) -> Result<Vec<Case>, Error> {
     let progress = Progress::new("tcp".to_owned(), runs);
-    let stage = Stage::build_on(site, FDT, LanOptions::default())?;
+    let stage = Stage::build(site, FDT)?;
     let _source = TcpSource::start(&stage.lan.server, PORT)?;
     let targets = [DATA4, DATA6].map(|a| SocketAddr::new(a.parse().expect("an address"), PORT));
     let bulk = [TcpBulk::start(&stage.lan.near, targets[0])?, TcpBulk::start(&stage.lan.near, targets[1])?];

@@ -6,7 +6,7 @@ use mpath_model::addr::Family;
 use mpath_model::kernel::{
     Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Rule, Steering, Sysctl, ifa,
 };
-use mpath_model::{IfAddr, IfIndex};
+use mpath_model::{IfAddr, IfIndex, Mac};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -176,6 +176,11 @@ impl Inventory {
     pub fn is_own_and_up(&self, address: &IpAddr) -> bool {
         let up = |i: &IfIndex| self.links.get(i).is_some_and(|l| l.up);
         self.addresses.keys().any(|(i, a)| a.address == *address && up(i))
+    }
+
+    /// Whether an interface of this host has that link-layer address.
+    pub fn is_own_mac(&self, mac: Mac) -> bool {
+        self.links.values().any(|l| l.mac == Some(mac))
     }
 
     /// All routes.

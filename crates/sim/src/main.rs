@@ -47,35 +47,78 @@ enum Special {
         /// Bursts of this mean length instead of independent losses, ms
         #[arg(long, value_name = "MS")]
         bursts: Option<u64>,
+        /// Losses in each direction (with bursts: share of time in which all is lost), percent
+        #[arg(long, value_name = "P,...", value_delimiter = ',', default_value = "1,5,10,15,20,25,30,40,50",
+              value_parser = clap::value_parser!(u32).range(0..=100))]
+        percent: Vec<u32>,
+        /// What `confirm` says, a column each
+        #[arg(long, value_name = "RULE,...", value_delimiter = ',', default_value = "off,icmp,all")]
+        confirm: Vec<Rule>,
+        /// Seed of the losses
+        #[arg(long, value_name = "S", default_value_t = 1)]
+        seed: u64,
     },
 }
 
+/// A value of `confirm`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Rule {
+    Off,
+    Icmp,
+    All,
+}
+
+/// What `mpath-sim loss` shall look at.
+struct Losses {
+    fdt: Duration,
+    hours: u64,
+    bursts: Option<Duration>,
+    percent: Vec<u32>,
+    confirm: Vec<Rule>,
+    seed: u64,
+}
+
 /// The table of `mpath-sim loss`.
-fn losses(fdt: Duration, hours: u64, bursts: Option<Duration>) -> ExitCode {
+fn losses(wanted: &Losses) -> ExitCode {
+    let Losses { fdt, hours, bursts, .. } = *wanted;
     let time = Duration::from_secs(3600 * hours);
     println!(
         "failure detection time {fdt:?}, {hours} h of two NICs for each figure; NIC and group failures an hour"
     );
-    println!("{:>6} {:>12} {:>12} {:>12} {:>14}", "loss", "off", "icmp", "all", "all: degraded");
-    for percent in [1, 5, 10, 15, 20, 25, 30, 40, 50] {
+    if let Some(mean) = bursts {
+        println!("bursts in which everything is lost, {mean:?} on average (Gilbert-Elliott)");
+    }
+    let heading = |rule: &Rule| format!(" {:>12}", format!("{rule:?}").to_lowercase());
+    let headings: String = wanted.confirm.iter().map(heading).collect();
+    println!("{:>6}{headings} {:>14}", "loss", "last: degraded");
+    for percent in &wanted.percent {
         let model = match bursts {
             Some(mean) => Model::Bursts { share: percent * 10, mean },
             None => Model::Independent { loss: percent * 10 },
         };
-        let of = |confirm| loss::run(1, fdt, confirm, model, time);
-        let (off, icmp, all) = (of(Confirm::Off), of(Confirm::Icmp), of(Confirm::All));
-        let rate = |o: loss::Outcome| (o.failures + o.group_failures) as f64 / hours as f64;
-        let gray = all.degraded as f64 / hours as f64;
-        let (off, icmp, all) = (rate(off), rate(icmp), rate(all));
-        println!("{percent:>5}% {off:>12.3} {icmp:>12.3} {all:>12.3} {gray:>14.3}");
+        let mut line = format!("{percent:>5}%");
+        let mut degraded = 0;
+        for rule in &wanted.confirm {
+            let confirm = match rule {
+                Rule::Off => Confirm::Off,
+                Rule::Icmp => Confirm::Icmp,
+                Rule::All => Confirm::All,
+            };
+            let found = loss::run(wanted.seed, fdt, confirm, model, time);
+            let rate = (found.failures + found.group_failures) as f64 / hours as f64;
+            line.push_str(&format!(" {rate:>12.3}"));
+            degraded = found.degraded;
+        }
+        println!("{line} {:>14.3}", degraded as f64 / hours as f64);
     }
     ExitCode::SUCCESS
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    if let Some(Special::Loss { fdt, hours, bursts }) = options.special {
-        return losses(Duration::from_millis(fdt), hours, bursts.map(Duration::from_millis));
+    if let Some(Special::Loss { fdt, hours, bursts, percent, confirm, seed }) = options.special {
+        let (fdt, bursts) = (Duration::from_millis(fdt), bursts.map(Duration::from_millis));
+        return losses(&Losses { fdt, hours, bursts, percent, confirm, seed });
     }
     if options.trace {
         return traced(options.seed);

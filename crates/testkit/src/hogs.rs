@@ -15,10 +15,16 @@ pub struct Hogs {
 impl Hogs {
     /// Starts one thread on each processor that this program may use, bound to it.
     pub fn start() -> Result<Hogs, Error> {
+        Hogs::start_on(usize::MAX)
+    }
+
+    /// Starts one thread on each of so many processors.
+    pub fn start_on(processors: usize) -> Result<Hogs, Error> {
         let allowed =
             sched_getaffinity(Pid::from_raw(0)).context(|| "find the processors of this program")?;
         let mut hogs = Hogs { stop: Stop::default(), threads: Vec::new() };
-        for processor in (0..CpuSet::count()).filter(|n| allowed.is_set(*n).unwrap_or(false)) {
+        for processor in (0..CpuSet::count()).filter(|n| allowed.is_set(*n).unwrap_or(false)).take(processors)
+        {
             let stop = hogs.stop.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("hog-{processor}"))

@@ -14,11 +14,12 @@
 mod faults;
 mod observe;
 
+pub use faults::Loss;
 pub use observe::NicAddress;
 
 use crate::error::Error;
 use crate::host::Host;
-use crate::stack::Stack;
+use crate::stack::{Stack, with_prefix};
 use mpath_linux::netlink::create::{End, PortState};
 use mpath_model::{Family, IfIndex, Mac};
 use std::sync::Arc;
@@ -210,6 +211,15 @@ impl Lan {
         far.add_address("eth0", "2001:db8:2::200/64")?;
         far.add_route("eth0", "0.0.0.0/0", "198.51.100.1")?;
         far.add_route("eth0", "::/0", "2001:db8:2::1")
+    }
+
+    /// What an administrator without test addresses has: the data addresses on the first NIC, and default routes.
+    pub fn configure_plainly(&self) -> Result<(), Error> {
+        let Some(first) = self.nics.first() else { return Ok(()) };
+        for data in self.options.stack.data() {
+            self.server.add_address(&first.name, &with_prefix(data))?;
+        }
+        self.add_default_routes(&first.name)
     }
 
     fn configure_server(&self) -> Result<(), Error> {

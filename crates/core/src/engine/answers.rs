@@ -32,6 +32,7 @@ impl Engine {
             if !self.groups[g].nics[n].link {
                 return; // link recorded as down: dropped silently (1.7)
             }
+            self.mind_manners(now, g, &heard.what);
             match &heard.what {
                 Packet::EchoReply { from, to, code, ident, seq, payload } if *ident == self.ident => {
                     match self.well_formed((g, n), *from, *code, payload) {
@@ -170,13 +171,6 @@ impl Engine {
         let Some(instance) = self.groups[g].nics[n].instance(Family::Inet) else {
             return;
         };
-        if let IpAddr::V4(sender) = &sender {
-            instance.manners.spoke(sender);
-            self.groups[g].learn_mac(*sender, mac);
-        }
-        let Some(instance) = self.groups[g].nics[n].instance(Family::Inet) else {
-            return;
-        };
         let asked = instance.ring.newest_decided() == Some(false);
         // An ARP reply names no question: it answers the newest one to its sender.
         let probe = instance.ring.newest_open(&sender).map(|p| p.sent);
@@ -193,7 +187,26 @@ impl Engine {
         } else if answer && asked {
             self.sign_of_life((g, n), sender, Method::Arp, at);
         }
+        if let IpAddr::V4(sender) = sender {
+            self.groups[g].learn_mac(sender, mac);
+        }
         self.offer_host(g, sender);
+    }
+
+    /// Whoever speaks to any member may be asked by all of them without an address; whoever is checking his, by none.
+    fn mind_manners(&mut self, now: Time, g: GroupId, what: &Packet) {
+        let (speaks, checks) = match what {
+            Packet::EchoReply { from: IpAddr::V4(from), .. } => (Some(*from), None),
+            Packet::Arp { reply: false, sender, sender_mac, target, .. } if sender.is_unspecified() => {
+                (None, Some(*target).filter(|_| !self.inventory.is_own_mac(*sender_mac)))
+            }
+            Packet::Arp { sender, .. } => (Some(*sender), None),
+            _ => return,
+        };
+        for i in self.groups[g].nics.iter_mut().filter_map(|n| n.instance(Family::Inet)) {
+            speaks.iter().for_each(|him| i.manners.spoke(him));
+            checks.iter().for_each(|him| i.manners.hush(*him, now));
+        }
     }
 
     /// A Neighbour Advertisement that answers a question of ours. Whatever else it says is the kernel's affair.

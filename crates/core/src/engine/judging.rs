@@ -72,6 +72,10 @@ impl Engine {
                 let gone = i.targets.flush_hosts();
                 i.forget(&gone, now);
                 i.discover_anew(now);
+                // It did not ask, so that nothing is lost: what was answered before proves nothing any more.
+                if i.ring.newest_decided() == Some(true) {
+                    i.ring.clear();
+                }
             }
         }
         group.moves.clear();

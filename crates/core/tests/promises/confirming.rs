@@ -1,9 +1,9 @@
 //! Confirmation: losses alone fail nothing while somebody answers in some way.
 
 use crate::common::*;
-use mpath_model::kernel::Transmit;
+use mpath_model::kernel::{Packet, Transmit};
 use mpath_model::settings::{Confirm, ProbeMode};
-use mpath_model::{Family, IfIndex, Time};
+use mpath_model::{Family, IfIndex, Mac, Time};
 use mpath_wire::probe::Kind;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -164,14 +164,49 @@ fn from_a_nic_without_address_only_to_known_macs_and_five_in_a_row() {
     assert!(asked.iter().all(|a| a.1.is_unspecified() && a.3 == net::HOST_MAC), "{:?}", asked[0]);
     assert!(arps(&lab, ETH0).iter().all(|a| a.1 == Ipv4Addr::new(192, 0, 2, 10)));
     lab.mark();
-    lab.silence(ETH1);
-    lab.until_said(secs(1), "NIC failure detected on eth1 of group g");
+    lab.net.host("192.0.2.1").alive = false;
+    lab.until_said(secs(1), "All Interfaces in group g have failed");
     lab.run(secs(29));
     assert_eq!(arps(&lab, ETH1).len(), 5, "then not a word for half a minute");
     lab.run(secs(4));
     assert!((6..=10).contains(&arps(&lab, ETH1).len()));
-    lab.heal(ETH1);
-    lab.until_said(secs(40), "NIC repair detected on eth1 of group g");
+}
+
+/// Whoever speaks to a sibling is there and is not checking his address: he may be asked.
+#[test]
+fn a_nic_without_address_is_repaired_in_time_while_its_target_speaks_elsewhere() {
+    let mut lab = Spec { four: false, ..Spec::default() }.lab();
+    for (nic, name) in [(ETH1, "eth1"), (ETH0, "eth0")] {
+        lab.silence(nic);
+        lab.until_said(secs(1), &format!("NIC failure detected on {name} of group g"));
+        lab.run(secs(30));
+        lab.heal(nic);
+        let after = lab.until_said(secs(3), &format!("NIC repair detected on {name} of group g"));
+        assert!(after < secs(2), "{name}: {after:?}");
+        lab.mark();
+    }
+}
+
+#[test]
+fn whoever_checks_his_address_is_not_asked_without_one() {
+    let mut lab = Spec { four: false, standby: vec![1], ..Spec::default() }.lab();
+    lab.net.host("192.0.2.1").alive = false;
+    let mac = net::HOST_MAC;
+    let zero = Ipv4Addr::UNSPECIFIED;
+    let check = |sender| Packet::Arp {
+        reply: false,
+        sender_mac: mac,
+        sender,
+        target_mac: Mac([0; 6]),
+        target: Ipv4Addr::new(192, 0, 2, 1),
+    };
+    lab.hear(ETH0, check(zero));
+    lab.mark();
+    lab.run(secs(29));
+    assert_eq!(arps(&lab, ETH1), [], "heard on any NIC, he is left alone by all {}", lab.story());
+    lab.hear(ETH0, check(Ipv4Addr::new(192, 0, 2, 1)));
+    lab.run(ms(300));
+    assert!(!arps(&lab, ETH1).is_empty(), "his announcement ends the check");
 }
 
 #[test]

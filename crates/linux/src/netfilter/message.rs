@@ -55,12 +55,23 @@ mod nfta {
     pub(super) const CMP_SREG: u16 = 1;
     pub(super) const CMP_OP: u16 = 2;
     pub(super) const CMP_DATA: u16 = 3;
+    pub(super) const NG_DREG: u16 = 1;
+    pub(super) const NG_MODULUS: u16 = 2;
+    pub(super) const NG_TYPE: u16 = 3;
+    pub(super) const BYTEORDER_SREG: u16 = 1;
+    pub(super) const BYTEORDER_DREG: u16 = 2;
+    pub(super) const BYTEORDER_OP: u16 = 3;
+    pub(super) const BYTEORDER_LEN: u16 = 4;
+    pub(super) const BYTEORDER_SIZE: u16 = 5;
 }
 
 const NFT_REG_VERDICT: u32 = 0;
 const NFT_REG_1: u32 = 1;
 const NFT_PAYLOAD_LL_HEADER: u32 = 0;
 const NFT_CMP_EQ: u32 = 0;
+const NFT_CMP_LT: u32 = 2;
+const NFT_NG_RANDOM: u32 = 1;
+const NFT_BYTEORDER_HTON: u32 = 1;
 const NF_DROP: u32 = 0;
 
 /// Whether frames are seen as they come in on a device, or before they leave it (Linux 5.16).
@@ -88,6 +99,8 @@ pub enum Deed {
     Forward(IfIndex),
     /// Nowhere.
     Drop,
+    /// So many of a thousand, each by chance, nowhere: a bad cable.
+    Lose(u32),
 }
 
 /// A rule: for all frames, or those with this address.
@@ -179,6 +192,10 @@ impl Message {
             match rule.deed {
                 Deed::Forward(index) => forward(out, index),
                 Deed::Drop => drop_frame(out),
+                Deed::Lose(permille) => {
+                    chance(out, permille);
+                    drop_frame(out);
+                }
             }
         });
         m
@@ -214,6 +231,27 @@ fn compare(out: &mut Vec<u8>, side: Side, mac: Mac) {
         put_word(out, nfta::CMP_SREG, NFT_REG_1);
         put_word(out, nfta::CMP_OP, NFT_CMP_EQ);
         nest(out, nfta::CMP_DATA, |out| put(out, nfta::DATA_VALUE, &mac.0));
+    });
+}
+
+/// Goes on for so many frames of a thousand. Registers are compared byte by byte, so the number is turned first.
+fn chance(out: &mut Vec<u8>, permille: u32) {
+    expression(out, "numgen", |out| {
+        put_word(out, nfta::NG_DREG, NFT_REG_1);
+        put_word(out, nfta::NG_MODULUS, 1000);
+        put_word(out, nfta::NG_TYPE, NFT_NG_RANDOM);
+    });
+    expression(out, "byteorder", |out| {
+        put_word(out, nfta::BYTEORDER_SREG, NFT_REG_1);
+        put_word(out, nfta::BYTEORDER_DREG, NFT_REG_1);
+        put_word(out, nfta::BYTEORDER_OP, NFT_BYTEORDER_HTON);
+        put_word(out, nfta::BYTEORDER_LEN, 4);
+        put_word(out, nfta::BYTEORDER_SIZE, 4);
+    });
+    expression(out, "cmp", |out| {
+        put_word(out, nfta::CMP_SREG, NFT_REG_1);
+        put_word(out, nfta::CMP_OP, NFT_CMP_LT);
+        nest(out, nfta::CMP_DATA, |out| put_word(out, nfta::DATA_VALUE, permille));
     });
 }
 

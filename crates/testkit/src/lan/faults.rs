@@ -2,8 +2,29 @@
 //! outage is counted.
 
 use super::{End, Lan, PortState};
-use crate::error::Error;
+use crate::error::{Context, Error};
+use mpath_linux::netfilter::Netfilter;
+use mpath_linux::netfilter::message::{Deed, Hook, Message, Rule};
 use std::time::Instant;
+
+/// Table of nf_tables on the switch that loses frames.
+const LOSS: &str = "loss";
+
+/// Share of frames lost by chance in each direction, in thousandths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Of what the server sends.
+    pub outbound: u32,
+    /// Of what is sent to it.
+    pub inbound: u32,
+}
+
+impl Loss {
+    /// The same in both directions.
+    pub fn both(permille: u32) -> Loss {
+        Loss { outbound: permille, inbound: permille }
+    }
+}
 
 impl Lan {
     /// Pulls the cable of NIC `n`: its carrier is gone.
@@ -54,6 +75,24 @@ impl Lan {
         let at = Instant::now();
         self.switch.set_port_state(nic.core, state)?;
         self.switch.set_port_state(nic.uplink, state)?;
+        Ok(at)
+    }
+
+    /// Lets the path behind the switch port of NIC `n` lose frames by chance, each by itself; by none it is sound again.
+    pub fn lose(&self, n: usize, loss: Loss) -> Result<Instant, Error> {
+        let mut batch = vec![Message::new_table(LOSS, 0)];
+        for (device, permille) in [(format!("c{n}"), loss.outbound), (format!("u{n}"), loss.inbound)] {
+            batch.push(Message::new_chain(LOSS, &device, Hook::Ingress, 0, &device));
+            batch.push(Message::flush_chain(LOSS, &device));
+            if permille > 0 {
+                let rule = Rule { only: None, deed: Deed::Lose(permille) };
+                batch.push(Message::new_rule(LOSS, &device, &rule));
+            }
+        }
+        let what = || format!("let the path of {} lose {loss:?}", self.nics[n].name);
+        let mut netfilter = self.switch.run(Netfilter::open).context(what)?;
+        let at = Instant::now();
+        netfilter.commit(&batch).context(what)?;
         Ok(at)
     }
 

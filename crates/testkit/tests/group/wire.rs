@@ -4,17 +4,13 @@ use crate::world::SOON;
 use mpath_model::Family;
 use mpath_model::status::{GroupState, InterfaceState, Status};
 use mpath_testkit::capture::EchoRequests;
-use mpath_testkit::stack::with_prefix;
 use mpath_testkit::{Capture, Daemon, GroupConfig, Lan, LanOptions, Stack, wait_until, with_daemon};
 
 /// Echo requests on both NICs from before the daemon starts until a failure is found and repaired. The host speaks
 /// both families, has data addresses in both, and nobody else uses it.
 fn echoes(family: Family) -> EchoRequests {
     let lan = Lan::new(LanOptions { configured: false, ..LanOptions::default() }).unwrap();
-    for data in Stack::Dual.data() {
-        lan.server.add_address("eth0", &with_prefix(data)).unwrap();
-    }
-    lan.add_default_routes("eth0").unwrap();
+    lan.configure_plainly().unwrap();
     let captures = ["eth0", "eth1"].map(|nic| Capture::start(&lan.server, nic).unwrap());
     let config = GroupConfig { test_addresses: vec![family], ..GroupConfig::default() };
     let daemon = Daemon::start(&lan.server, &config.text()).unwrap();

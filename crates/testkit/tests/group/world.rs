@@ -1,7 +1,6 @@
 //! The standard network with a daemon and traffic, and the questions that the scenarios ask of it.
 
 use mpath_model::status::{Group, GroupState, Interface};
-use mpath_testkit::stack::with_prefix;
 use mpath_testkit::traffic::PORT;
 use mpath_testkit::{
     Daemon, DaemonOptions, Echo, GroupConfig, Lan, LanOptions, Stack, TcpBulk, TcpSource, UdpStream,
@@ -80,10 +79,7 @@ impl World {
         change(&mut options);
         let lan = Lan::new(options).unwrap();
         if config.test_addresses.is_empty() {
-            for data in config.stack.data() {
-                lan.server.add_address("eth0", &with_prefix(data)).unwrap();
-            }
-            lan.add_default_routes("eth0").unwrap();
+            lan.configure_plainly().unwrap();
         }
         lan
     }

@@ -53,6 +53,13 @@ fn rules_come_back() {
     }
 }
 
+/// What mpathd never makes is not taken for its own.
+#[test]
+fn a_lossy_rule_is_foreign() {
+    let message = Message::new_rule("t", "c", &Rule { only: None, deed: Deed::Lose(200) });
+    assert_eq!(parse_rule(&message.payload[4..]), Some(("t".into(), "c".into(), None)));
+}
+
 #[test]
 fn hostile_bytes_are_survived() {
     let message = Message::new_rule("t", "c", &Rule { only: Some((Side::To, MAC)), deed: Deed::Drop });
