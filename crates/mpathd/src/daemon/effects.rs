@@ -42,6 +42,7 @@ impl Daemon {
 
     fn apply(&mut self, batch: u64, ops: &[KernelOp]) {
         let errors = self.kernel.apply(ops);
+        self.look.forget_written(ops);
         // The engine is promised the events before the report.
         let mut events = Vec::new();
         let overflowed = self.kernel.read_events(&mut events).unwrap_or(true);

@@ -3,8 +3,8 @@
 use super::Daemon;
 use mpath_core::Input;
 use mpath_linux::clock;
-use mpath_model::kernel::{KernelEvent, Sysctl};
-use mpath_model::{IfIndex, Time};
+use mpath_model::Time;
+use mpath_model::kernel::{KernelEvent, KernelOp, Sysctl};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const MANY: u32 = 20;
 /// What the last look saw.
 #[derive(Debug, Default)]
 pub(super) struct Look {
-    seen: HashMap<(IfIndex, Sysctl), i32>,
+    seen: HashMap<(String, Sysctl), i32>,
     next: Option<Time>,
 }
 
@@ -24,6 +24,15 @@ impl Look {
     /// When to look next.
     pub(super) fn next(&self) -> Option<Time> {
         self.next
+    }
+
+    /// What has just been written counts as not yet seen: somebody may write the old value back before the next look.
+    pub(super) fn forget_written(&mut self, ops: &[KernelOp]) {
+        for op in ops {
+            if let KernelOp::SetSysctl { interface, key, .. } = op {
+                self.seen.remove(&(interface.clone(), *key));
+            }
+        }
     }
 }
 
@@ -40,12 +49,12 @@ impl Daemon {
         }
         let rounds = 1 + u32::try_from(members.len()).unwrap_or(u32::MAX) / MANY;
         self.look.next = Some(clock::now() + PAUSE * rounds);
-        self.look.seen.retain(|(index, _), _| members.contains(index));
+        let names: Vec<&String> = members.iter().filter_map(|index| self.names.get(index)).collect();
+        self.look.seen.retain(|(name, _), _| names.contains(&name));
         let mut changed = Vec::new();
-        for index in members {
-            let Some(name) = self.names.get(&index) else { continue };
+        for name in names {
             for (key, value) in self.kernel.sysctls(name) {
-                if self.look.seen.insert((index, key), value) != Some(value) {
+                if self.look.seen.insert((name.clone(), key), value) != Some(value) {
                     changed.push(KernelEvent::Sysctl(name.clone(), key, value));
                 }
             }
