@@ -53,9 +53,14 @@ impl Text {
 
     fn list<T: Display>(&mut self, key: &str, values: &[T]) {
         if !values.is_empty() {
-            let quoted: Vec<String> = values.iter().map(|v| quote(&v.to_string())).collect();
-            self.bare(key, format!("[{}]", quoted.join(", ")));
+            self.whole_list(key, values);
         }
+    }
+
+    /// Written also where there is nothing in it.
+    fn whole_list<T: Display>(&mut self, key: &str, values: &[T]) {
+        let quoted: Vec<String> = values.iter().map(|v| quote(&v.to_string())).collect();
+        self.bare(key, format!("[{}]", quoted.join(", ")));
     }
 
     fn time(&mut self, key: &str, value: Duration) {
@@ -184,7 +189,8 @@ fn test_address(address: &TestAddress) -> String {
 fn lagg(out: &mut Text, l: &Lagg, d: &Detection) {
     out.header("[[lagg]]");
     out.string("name", &l.name);
-    out.list("ports", &l.ports);
+    // A lagg that has just been made has none yet.
+    out.whole_list("ports", &l.ports);
     out.list::<IfAddr>("addresses", &l.addresses);
     if let Some(backend) = l.backend {
         out.string("backend", backend.name());

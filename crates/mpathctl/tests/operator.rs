@@ -4,6 +4,10 @@
 
 #[path = "operator/ifconfig.rs"]
 mod ifconfig;
+#[path = "operator/planted.rs"]
+mod planted;
+#[path = "operator/quickstart.rs"]
+mod quickstart;
 #[path = "operator/tool.rs"]
 mod tool;
 #[path = "operator/trial.rs"]
@@ -33,13 +37,18 @@ fn world() -> (Lan, Daemon, Tool) {
     (lan, daemon, tool)
 }
 
-/// Waits until a command's output contains `text`.
+/// A text on one line, wherever its lines were broken.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Waits until a command's output contains `text`, wherever its lines are broken.
 #[track_caller]
 fn expect(tool: &Tool, args: &[&str], text: &str) {
     let mut last = String::new();
     let found = poll_until(SOON, || {
         last = tool.ctl(args);
-        last.contains(text).then_some(())
+        words(&last).contains(&words(text)).then_some(())
     });
     assert!(found.is_some(), "{args:?} never says '{text}': {last}");
 }

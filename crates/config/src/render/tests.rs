@@ -67,6 +67,15 @@ fn what_is_read_is_written_again() {
 }
 
 #[test]
+fn a_lagg_without_ports_is_read_back() {
+    let mut settings = Settings::default();
+    settings.laggs = vec![Lagg::new("lagg0", &settings.detection)];
+    let text = render(&settings);
+    assert_eq!(text, "[[lagg]]\nname = \"lagg0\"\nports = []\n");
+    assert_eq!(crate::parse(&text, "f", &Default::default()).unwrap().settings, settings);
+}
+
+#[test]
 fn laggs_and_carps_are_written() {
     let detection = Detection::default();
     let mut lagg = Lagg::new("lagg0", &detection);

@@ -150,18 +150,25 @@ impl Engine {
         problems
     }
 
-    /// Routers are known, and none of them is on the link of the test address.
+    /// Nobody can be asked from a test address, and it is in another subnet than the routers, or its siblings.
     fn unreachable_targets(&self, g: GroupId, n: NicId, i: &Instance) -> Option<String> {
+        let Source::Echo(source) = i.source else { return None };
         if i.capable() {
             return None;
         }
-        let router = self.routers(g).into_iter().find(|r| Family::of(r) == i.family)?;
-        let Source::Echo(source) = i.source else { return None };
-        let nic = &self.groups[g].nics[n];
-        let mut nets = crate::plan::configured(nic).into_iter().filter(|a| a.address == source);
-        let net = nets.next().map_or(source.to_string(), |a| a.to_string());
+        let nics = &self.groups[g].nics;
+        let net = crate::plan::configured(&nics[n]).into_iter().find(|a| a.address == source)?;
+        if let Some(router) = self.routers(g).into_iter().find(|r| Family::of(r) == i.family) {
+            return Some(format!(
+                "test address {net} is in another subnet than target {router}, so that nobody can be asked from it"
+            ));
+        }
+        let mut siblings =
+            nics.iter().flat_map(|o| crate::plan::configured(o).into_iter().map(move |a| (a, o.name())));
+        let (other, name) =
+            siblings.find(|(a, _)| Family::of(&a.address) == i.family && !a.contains(&source))?;
         Some(format!(
-            "test address {net} is in another subnet than target {router}, so that nobody can be asked from it"
+            "nobody answers in the subnet of test address {net}, which is not that of {other} on {name}: one of them is wrong"
         ))
     }
 }
@@ -241,10 +248,11 @@ fn why_not_failed(now: Time, nic: &Nic) -> (Rule, String, Vec<String>) {
 
 /// The gateways fell silent on a living link, so neighbours are asked.
 fn silent_routers(now: Time, i: &Instance) -> Option<String> {
-    i.passes_over_routers(now).then(|| {
-        "its gateways do not answer while neighbours do: the gateway is at fault, neighbours are asked for now"
-            .to_string()
-    })
+    let left = i.routers_passed_over(now)?.as_secs() + 1;
+    Some(format!(
+        "its gateways did not answer while its neighbours did, so the gateways are at fault; neighbours are asked for \
+         another {left} s"
+    ))
 }
 
 fn evidence(i: &Instance, now: Time, interval: Duration) -> Evidence {

@@ -356,7 +356,14 @@ impl Instance {
 
     /// Whether routers are passed over for the time being.
     pub fn passes_over_routers(&self, now: Time) -> bool {
-        self.routers_silent.is_some_and(|since| now - since < RECOVERY_TIME)
+        self.routers_passed_over(now).is_some()
+    }
+
+    /// For how long routers are still passed over.
+    pub fn routers_passed_over(&self, now: Time) -> Option<Duration> {
+        self.routers_silent
+            .and_then(|since| RECOVERY_TIME.checked_sub(now - since))
+            .filter(|left| !left.is_zero())
     }
 
     fn accept(&mut self, seq: u16, sent: Time, at: Time) -> Answer {

@@ -77,14 +77,15 @@ pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
     let nics = nics(&settings);
     list.extend(findings::all(&host, &settings, &nics));
     list.extend(managers::all(&host, &nics));
-    match firewall::rules() {
-        Ok(rules) => list.extend(firewall::judge(&rules, &settings)),
+    match firewall::read() {
+        Ok(filter) => list.extend(firewall::judge(&filter, &settings)),
         Err(e) => list.push(Finding::hint(
             "packet filter",
             format!("its rules cannot be read: {e}"),
             "run mpathctl doctor as root",
         )),
     }
+    let list = once(list);
     let obstacles = list.iter().filter(|f| f.weight == Weight::Obstacle).count();
     if cli.json {
         output::json(&list)?;
@@ -119,6 +120,18 @@ fn settings(cli: &Cli, args: &Args, list: &mut Vec<Finding>) -> Result<(Settings
             load(None)
         }
     }
+}
+
+/// What the daemon and the tool both found is told once, with the remedy that the tool knows.
+fn once(list: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::new();
+    for f in list {
+        match kept.iter_mut().find(|k| k.about == f.about && k.what == f.what) {
+            Some(same) => *same = f,
+            None => kept.push(f),
+        }
+    }
+    kept
 }
 
 /// Members of groups, ports of laggs and interfaces of vhids, each once, and the files that vhids need.

@@ -4,9 +4,9 @@ use crate::exit::{Error, Exit};
 use crate::output;
 use mpath_config::import::{Source, import};
 use mpath_config::words::apply::Key;
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Arguments.
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Files to translate
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Directory for passphrases
+    /// Directory for passphrases; made if it is not there
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
 }
@@ -51,7 +51,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
             ));
         }
         None => {}
-        Some(dir) => imported.keys.iter().try_for_each(|key| keep(dir, key))?,
+        Some(dir) => {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+            made.map_err(|e| Error::Failed(format!("mpathctl: cannot make {}: {e}", dir.display())))?;
+            imported.keys.iter().try_for_each(|key| keep(dir, key))?;
+        }
     }
     // What contradicts itself there would do so here. Passphrase files are looked into.
     if let Err(errors) = mpath_config::parse(&text, "mpathd.toml", &mpath_config::Defaults::default()) {

@@ -63,8 +63,8 @@ fn interface(host: &Host, nic: &str) -> Vec<Finding> {
             let name = &master.name;
             list.push(Finding::obstacle(
                 nic,
-                format!("it is a port of {name}, and a port holds no addresses of its own"),
-                format!("ip link set {nic} nomaster, or put {name} in its place"),
+                format!("it is a port of {name}"),
+                format!("a port holds no addresses of its own: ip link set {nic} nomaster, or put {name} in its place"),
             ));
         }
     }
@@ -136,7 +136,7 @@ fn equal_macs(host: &Host, nics: &[String]) -> Vec<Finding> {
         if let Some(other) = twin.filter(|_| !in_lagg) {
             list.push(Finding::obstacle(
                 nic,
-                format!("its link-layer address {mac} is that of {other}: the switch mixes them up"),
+                format!("its link-layer address is that of {other}: the switch mixes them up"),
                 format!("give {nic} an address of its own: ip link set {nic} address ..."),
             ));
         }

@@ -75,7 +75,7 @@ fn nics_that_are_not_as_they_should_be() {
         "eth0: it is a port of br0",
         "ip link set eth0 nomaster",
         "eth1: it has no carrier",
-        "eth1: its link-layer address 02:00:00:00:00:01 is that of eth0",
+        "eth1: its link-layer address is that of eth0: the switch mixes them up",
         "group g: eth1 has MTU 1500, eth0 has 9000",
         "eth1: mv0 (macvlan) is bound to it",
     ] {
@@ -120,4 +120,12 @@ hint: switch: something may be
 2 NICs looked at: 1 obstacle
 ";
     assert_eq!(render(&list, 2, false), golden);
+}
+
+#[test]
+fn what_two_have_found_is_told_once_with_the_better_remedy() {
+    let of = |remedy: &str| Finding::obstacle("eth1", "it is a port of br0", remedy);
+    let other = Finding::obstacle("eth0", "it is a port of br0", "x");
+    let list = once(vec![of("mpathctl why eth1"), other.clone(), of("ip link set eth1 nomaster")]);
+    assert_eq!(list, [of("ip link set eth1 nomaster"), other]);
 }

@@ -179,3 +179,14 @@ fn colour_changes_nothing_but_colour() {
     stripped.push_str(rest);
     assert_eq!(stripped, render(&status, false));
 }
+
+#[test]
+fn sixty_four_nics_are_a_line_each() {
+    let interfaces: Vec<Interface> =
+        (0..64).map(|n| nic(&format!("enp{n}s0f0np0"), InterfaceState::Ok)).collect();
+    let addresses =
+        (0..64).map(|n| address(&format!("192.0.2.{n}/24"), &format!("enp{n}s0f0np0"), None)).collect();
+    let text = render(&group(GroupState::Ok, interfaces, addresses), false);
+    fits(&text);
+    assert_eq!(text.lines().count(), 2 + 1 + 1 + 64 + 1 + 64);
+}
