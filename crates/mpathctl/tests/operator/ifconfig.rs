@@ -104,3 +104,48 @@ fn words_that_cannot_be_used_change_nothing() {
         assert!(tool.ifconfig("-a").contains("eth1: flags="));
     });
 }
+
+#[test]
+fn a_vhid_is_made_by_the_words_of_freebsd() {
+    with_daemon("ifconfig::a_vhid_is_made_by_the_words_of_freebsd", || {
+        let (lan, mut daemon, tool) = world();
+        let words = ["eth0", "vhid", "1", "advskew", "100", "pass", "s3cret", "alias", "192.0.2.30/32"];
+        let run = tool.run("ifconfig", &words);
+        assert_eq!((run.code, run.out.as_str()), (0, ""), "{run:?}");
+        assert!(
+            run.err.contains("ps shows the passphrase to everybody") && !run.err.contains("s3cret"),
+            "{run:?}"
+        );
+        // Nobody else answers for it.
+        wait("it is master", || {
+            tool.ifconfig("eth0").contains("\tcarp: MASTER vhid 1 advbase 1 advskew 100\n")
+        });
+        let shown = tool.ifconfig("eth0");
+        assert!(
+            shown.contains("\tinet 192.0.2.30 netmask 0xffffffff broadcast 192.0.2.30 vhid 1\n"),
+            "{shown}"
+        );
+
+        let mut command =
+            tool.command("ifconfig", &["eth1", "vhid", "2", "pass", "-", "alias", "192.0.2.31/32"]);
+        command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let output = lan.server.run(|| {
+            let mut child = command.spawn().unwrap();
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"0ther\n").unwrap();
+            child.wait_with_output().unwrap()
+        });
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        wait("both are masters", || {
+            tool.ifconfig("eth1").contains("\tcarp: MASTER vhid 2 advbase 1 advskew 0\n")
+        });
+
+        // Kept over a crash, passphrases too, and shown to nobody.
+        daemon.kill9();
+        daemon.restart().unwrap();
+        wait("it is master again", || tool.ifconfig("eth1").contains("\tcarp: MASTER vhid 2 "));
+        let told = daemon.log_text() + &tool.ctl(&["--json", "status"]);
+        assert!(!told.contains("s3cret") && !told.contains("0ther"), "{told}");
+        tool.ifconfig("eth1 vhid 2 -alias 192.0.2.31/32");
+        wait("it is gone", || !tool.ifconfig("eth1").contains("192.0.2.31"));
+    });
+}
