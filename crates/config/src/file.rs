@@ -143,3 +143,6 @@ fn unknown_key(cx: &mut Cx<'_>, key: &str, span: Span, table: &str, known: &[&st
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod man;

@@ -17,6 +17,7 @@ pub mod prepared;
 pub mod probes;
 mod raw;
 pub mod realtime;
+pub mod sandbox;
 pub mod sys;
 pub mod sysctl;
 mod virtual_mac;

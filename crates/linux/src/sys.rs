@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{LinkAddr, SockaddrLike};
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -79,6 +79,44 @@ pub fn link_address(index: u32, protocol: u16) -> Option<LinkAddr> {
     // SAFETY: the pointer is to a valid sockaddr_ll of that length, whose family says AF_PACKET; from_raw
     // copies it.
     unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(length)) }
+}
+
+/// A descriptor that the program image before this one has left open, whose number is known by other means. It is taken
+/// once, and not passed on to children.
+pub fn inherited(fd: RawFd) -> Option<OwnedFd> {
+    // SAFETY: fcntl with F_SETFD takes no pointer; a number that is no descriptor is refused.
+    let result = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    // SAFETY: the descriptor is open, and nobody else in this image knows of it: it was opened by the one before.
+    (result == 0 && fd > 2).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The supplementary groups of the process at the other end of a unix socket, as they were when it connected
+/// (SO_PEERGROUPS, Linux 4.13).
+pub fn peer_groups(fd: BorrowedFd<'_>) -> Result<Vec<u32>, Errno> {
+    let mut groups = vec![0_u32; 64];
+    loop {
+        let mut length = libc::socklen_t::try_from(size_of_val(&groups[..])).map_err(|_| Errno::E2BIG)?;
+        // SAFETY: the pointer and the length describe `groups`, which the kernel may fill; `length` lives through the call.
+        let result = unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let number = length as usize / size_of::<u32>();
+        match Errno::result(result) {
+            Ok(_) => {
+                groups.truncate(number);
+                return Ok(groups);
+            }
+            // The kernel has said how many there are; a process has at most 65536.
+            Err(Errno::ERANGE) if number > groups.len() => groups.resize(number, 0),
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 /// Has `command` run as root of user, network and mount namespaces of its own, in which only the caller's

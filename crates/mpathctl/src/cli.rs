@@ -82,6 +82,9 @@ pub(crate) enum Command {
 }
 
 #[cfg(test)]
+mod man;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;

@@ -19,6 +19,7 @@ pub(crate) use sources::{CONTROL, Sources};
 use crate::control::{Access, Call, ConnId, Server};
 use crate::detach;
 use crate::handover::Program;
+use crate::hooks::Hooks;
 use crate::journal::Journal;
 use crate::last_good;
 use crate::log::Logger;
@@ -35,6 +36,7 @@ use mpath_linux::clock;
 use mpath_linux::kernel::Kernel;
 use mpath_linux::membership::Memberships;
 use mpath_linux::probes::{Keys, Probes};
+use mpath_linux::sandbox::Sandbox;
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::kernel::{Heard, KernelEvent, Listen};
 use mpath_model::{IfIndex, Settings, Status, Time};
@@ -44,6 +46,9 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
+/// How long event programs may still run at a stop.
+const HOOKS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The daemon.
 pub(crate) struct Daemon {
     engine: Engine,
@@ -52,10 +57,12 @@ pub(crate) struct Daemon {
     journal: Journal,
     logger: Logger,
     server: Server,
+    hooks: Hooks,
     sources: Sources,
     clock: WallClock,
     options: Options,
     program: Program,
+    sandbox: Sandbox,
     /// The program is to run itself again: at the latest then.
     again: Option<Time>,
     running: Running,
@@ -86,10 +93,12 @@ impl Daemon {
         journal: Journal,
         logger: Logger,
         server: Server,
+        hooks: Hooks,
         sources: Sources,
         clock: WallClock,
         options: Options,
         program: Program,
+        sandbox: Sandbox,
     ) -> Daemon {
         Daemon {
             engine,
@@ -98,10 +107,12 @@ impl Daemon {
             journal,
             logger,
             server,
+            hooks,
             sources,
             clock,
             options,
             program,
+            sandbox,
             again: None,
             running: Running::default(),
             service: Service::from_environment(),
@@ -135,6 +146,7 @@ impl Daemon {
                     Woken::Kernel => self.kernel_events(),
                     Woken::Packets(fd) => self.packets(fd),
                     Woken::Control(event) => self.control(&event),
+                    Woken::Hooks => self.hooks.read().into_iter().for_each(|l| self.alarm(l)),
                     Woken::Timer => {}
                 }
             }
@@ -177,8 +189,9 @@ impl Daemon {
         }
     }
 
-    /// Writes out what is left of the log.
+    /// Lets event programs finish, then writes out what is left of the log.
     pub(crate) fn close(self, patience: Duration) {
+        self.hooks.close(HOOKS_PATIENCE).into_iter().for_each(|l| self.logger.log(l));
         self.logger.close(patience);
     }
 
@@ -195,9 +208,17 @@ impl Daemon {
             if self.kernel.has_committed() {
                 fast::kernel_first(&mut actions);
             }
-            for action in actions.drain(..) {
-                self.carry_out(action);
+            let mut rest = actions.drain(..).peekable();
+            while let Some(action) = rest.next() {
+                match (action, rest.peek()) {
+                    // A message is a line and, behind it, an event.
+                    (Action::Log(line), Some(Action::Emit(event))) if event.message == line.text => {
+                        self.logger.log_event(line, Some(event));
+                    }
+                    (action, _) => self.carry_out(action),
+                }
             }
+            drop(rest);
             self.actions = actions;
         }
     }
@@ -224,6 +245,9 @@ impl Daemon {
         self.server.expire(now);
         self.end_trial(now);
         if let Some(line) = self.server.report(now) {
+            self.logger.log(line);
+        }
+        if let Some(line) = self.hooks.report(now) {
             self.logger.log(line);
         }
         if let Some(line) = self.journal.tend(now) {
@@ -373,11 +397,9 @@ impl Daemon {
         while let Some(signal) = self.sources.signal()? {
             match signal {
                 Signal::SIGHUP => {
-                    self.service.reloading();
                     if let Err(Failure::Refused { message, .. }) = self.reload(false) {
                         self.logger.say(Level::Err, format!("configuration not reread: {message}"), &[]);
                     }
-                    self.service.ready();
                 }
                 Signal::SIGUSR1 => {
                     let id = self.next_request;
@@ -391,8 +413,16 @@ impl Daemon {
         Ok(false)
     }
 
-    /// Reads the configuration again. A file with errors changes nothing.
+    /// Reads the configuration again, and tells the service manager.
     fn reload(&mut self, discard: bool) -> Result<(), Failure> {
+        self.service.reloading();
+        let outcome = self.reread(discard);
+        self.service.ready();
+        outcome
+    }
+
+    /// A file with errors changes nothing.
+    fn reread(&mut self, discard: bool) -> Result<(), Failure> {
         self.may_reload(discard)?;
         self.logger.say(Level::Info, "SIGHUP: restart and reread config file", &[]);
         match mpath_config::load(&self.options.paths()) {

@@ -9,9 +9,9 @@ use std::ffi::{CString, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Names the descriptor with the engine to the next image.
 const MARK: &str = "MPATHD_HANDOVER";
@@ -68,25 +68,36 @@ impl Program {
         })
     }
 
+    /// The program file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Replaces this process image by the program file as it is now. Returns only if that fails; then nothing has changed.
-    pub(crate) fn run_again(&self, engine: &Engine) -> HandoverError {
+    ///
+    /// `leave`: descriptors for the next image, each under the name by which it asks for it with [`inherited`].
+    pub(crate) fn run_again(&self, engine: &Engine, leave: &[(&str, BorrowedFd<'_>)]) -> HandoverError {
         let here = std::env::current_dir();
         if let Some(directory) = &self.directory {
             let _ = std::env::set_current_dir(directory); // relative arguments mean what they meant
         }
-        let error = self.execute(engine).err();
+        let error = self.execute(engine, leave).err();
         if let Ok(directory) = here {
             let _ = std::env::set_current_dir(directory);
         }
         error.expect("a program that runs does not come back")
     }
 
-    fn execute(&self, engine: &Engine) -> Result<(), HandoverError> {
+    fn execute(&self, engine: &Engine, leave: &[(&str, BorrowedFd<'_>)]) -> Result<(), HandoverError> {
         let file = written(engine)?;
+        // Copies stay open over the call; they are closed here if it fails.
+        let copies = leave.iter().map(|(name, fd)| Ok((*name, nix::unistd::dup(fd)?)));
+        let copies = copies.collect::<nix::Result<Vec<_>>>().map_err(fail("leave a descriptor"))?;
         let text = |s: OsString| CString::new(s.into_vec()).map_err(fail("pass on arguments"));
         let path = text(self.path.clone().into_os_string())?;
         let arguments = self.arguments.iter().cloned().map(text).collect::<Result<Vec<_>, _>>()?;
-        let kept = std::env::vars_os().filter(|(name, _)| name != MARK);
+        let kept = std::env::vars_os()
+            .filter(|(name, _)| name != MARK && !leave.iter().any(|(left, _)| *left == name));
         let mut environment = Vec::new();
         for (mut variable, value) in kept {
             variable.push("=");
@@ -94,6 +105,9 @@ impl Program {
             environment.push(text(variable)?);
         }
         environment.push(text(format!("{MARK}={}", file.as_raw_fd()).into())?);
+        for (name, copy) in &copies {
+            environment.push(text(format!("{name}={}", copy.as_raw_fd()).into())?);
+        }
         // Signals stay blocked over this, so that none is lost and none kills the next image before it listens.
         nix::unistd::execve(&path, &arguments, &environment).map_err(fail("run the program file"))?;
         Ok(())
@@ -107,6 +121,12 @@ fn written(engine: &Engine) -> Result<File, HandoverError> {
     let mut file = File::from(fd);
     file.write_all(&bytes).and_then(|()| file.rewind()).map_err(fail("hand over the engine"))?;
     Ok(file)
+}
+
+/// A descriptor that the image before this one has left under this name.
+pub(crate) fn inherited(name: &str) -> Option<OwnedFd> {
+    let _: i32 = std::env::var(MARK).ok()?.parse().ok()?;
+    mpath_linux::sys::inherited(std::env::var(name).ok()?.parse().ok()?)
 }
 
 /// The engine that the image before this one has left, or why it is of no use.

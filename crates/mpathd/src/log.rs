@@ -1,13 +1,17 @@
 //! The log: lines go through a bounded queue to a writer thread, so that the loop never waits for stderr or
 //! the journal. A full queue drops lines and says later how many.
 //!
-//! Format: `<rfc3339> <level> <text> key=value ...`; where stderr is the journal, `<N>` with syslog's number
-//! of the level stands in place of time and level (sd-daemon(3)).
+//! Format: `<rfc3339> <level> <text> key=value ...`. Where stderr is the journal, entries go there with their fields
+//! (`native`); if it does not listen, `<N>` with syslog's number of the level stands in place of time and level (sd-daemon(3)).
+
+mod native;
+mod repeats;
 
 use crate::wallclock::WallClock;
 use mpath_core::diag::Line;
-use mpath_model::event::Level;
+use mpath_model::event::{Event, Level};
 use nix::sys::signal::{SigSet, SigmaskHow};
+use repeats::Repeats;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -21,6 +25,8 @@ use std::time::{Duration, SystemTime};
 const SYSLOG: &str = "/dev/log";
 /// Facility daemon, shifted into place (syslog(3)).
 const FACILITY_DAEMON: u8 = 3 << 3;
+/// How often it is looked whether repeated lines are to be told of.
+const LOOK: Duration = Duration::from_secs(10);
 /// Lines that may wait.
 const QUEUE: usize = 1024;
 
@@ -28,6 +34,8 @@ const QUEUE: usize = 1024;
 pub(crate) enum Sink {
     /// A stream in the format of the contract.
     Plain(Box<dyn Write + Send>),
+    /// The journal's socket.
+    Native(UnixDatagram),
     /// A stream that the journal reads.
     Journal(Box<dyn Write + Send>),
     /// syslog(3), facility daemon; the text is the ident, `in.mpathd` or `mpathd`. Without a syslogd lines are lost until
@@ -38,8 +46,11 @@ pub(crate) enum Sink {
 impl Sink {
     /// stderr, and whether it is the journal.
     pub(crate) fn stderr() -> Sink {
-        let stream = Box::new(io::stderr());
-        if stderr_is_journal() { Sink::Journal(stream) } else { Sink::Plain(stream) }
+        if !stderr_is_journal() {
+            return Sink::Plain(Box::new(io::stderr()));
+        }
+        let native = UnixDatagram::unbound().and_then(|s| s.connect(native::SOCKET).map(|()| s));
+        native.map_or_else(|_| Sink::Journal(Box::new(io::stderr())), Sink::Native)
     }
 
     /// `/dev/log`, for a daemon without stderr. Nobody may listen there yet.
@@ -56,6 +67,14 @@ impl Sink {
                 let _ = writeln!(text, " {} {}", name(entry.line.level), body(&entry.line));
                 stream.write_all(text.as_bytes())?;
                 stream.flush()
+            }
+            Sink::Native(socket) => {
+                if native::send(socket, entry).is_ok() {
+                    return Ok(());
+                }
+                // journald was restarted: its socket is a new one.
+                socket.connect(native::SOCKET)?;
+                native::send(socket, entry)
             }
             Sink::Journal(stream) => {
                 let text = format!("<{}>{}\n", priority(entry.line.level), body(&entry.line));
@@ -79,6 +98,8 @@ impl Sink {
 struct Timed {
     at: SystemTime,
     line: Line,
+    /// What the line tells of.
+    event: Option<Box<Event>>,
 }
 
 enum Entry {
@@ -119,11 +140,17 @@ impl Logger {
 
     /// Queues a line; never waits.
     pub(crate) fn log(&self, line: Line) {
+        self.log_event(line, None);
+    }
+
+    /// Queues a line that tells of this event.
+    pub(crate) fn log_event(&self, line: Line, event: Option<&Event>) {
         if line.level > self.level {
             return;
         }
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(Entry::Line(Timed { at: SystemTime::now(), line })) {
+        let event = event.cloned().map(Box::new);
+        match queue.try_send(Entry::Line(Timed { at: SystemTime::now(), line, event })) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -165,12 +192,20 @@ impl Drop for Logger {
 }
 
 fn write_all(mut sink: Sink, clock: &WallClock, lines: &Receiver<Entry>, dropped: &AtomicU64) {
-    while let Ok(entry) = lines.recv() {
-        match entry {
+    let mut repeats = Repeats::default();
+    loop {
+        let pause = if repeats.is_empty() { Duration::from_secs(3600) } else { LOOK };
+        match lines.recv_timeout(pause) {
             // A log that cannot be written cannot be complained about either.
-            Entry::Line(line) => drop(sink.write(clock, &line)),
+            Ok(Entry::Line(entry)) if repeats.admit(entry.at, &entry.line) => drop(sink.write(clock, &entry)),
+            Ok(Entry::Line(_)) | Err(RecvTimeoutError::Timeout) => {}
             // Nobody may be waiting any more.
-            Entry::Mark(done) => drop(done.send(())),
+            Ok(Entry::Mark(done)) => drop(done.send(())),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        let at = SystemTime::now();
+        for line in repeats.over(at) {
+            let _ = sink.write(clock, &Timed { at, line, event: None });
         }
         report_dropped(&mut sink, clock, dropped);
     }
@@ -185,7 +220,7 @@ fn report_dropped(sink: &mut Sink, clock: &WallClock, dropped: &AtomicU64) {
             text: "log lines dropped, the log is written too slowly".to_owned(),
             fields: vec![("count".to_owned(), count.to_string())],
         };
-        let _ = sink.write(clock, &Timed { at: SystemTime::now(), line });
+        let _ = sink.write(clock, &Timed { at: SystemTime::now(), line, event: None });
     }
 }
 

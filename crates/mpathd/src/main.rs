@@ -5,12 +5,14 @@ mod control;
 mod daemon;
 mod detach;
 mod handover;
+mod hooks;
 mod journal;
 mod last_good;
 mod lock;
 mod log;
 mod options;
 mod running;
+mod sandbox;
 mod start;
 mod wallclock;
 
@@ -18,6 +20,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if hooks::is_helper() {
+        return hooks::serve();
+    }
     let options = match options::Options::try_parse() {
         Ok(options) => options,
         Err(error) => {

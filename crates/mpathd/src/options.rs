@@ -68,3 +68,6 @@ impl Options {
         mpath_config::Paths { config: self.config.clone(), defaults: self.defaults.clone() }
     }
 }
+
+#[cfg(test)]
+mod man;

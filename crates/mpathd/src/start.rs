@@ -4,11 +4,13 @@ use crate::control::{Access, Server};
 use crate::daemon::{self, Daemon};
 use crate::detach;
 use crate::handover::{self, Program};
+use crate::hooks::{self, Hooks};
 use crate::journal::Journal;
 use crate::last_good;
 use crate::lock::Lock;
 use crate::log::{Logger, Sink};
 use crate::options::Options;
+use crate::sandbox;
 use crate::wallclock::WallClock;
 use mpath_config::Loaded;
 use mpath_core::diag::Line;
@@ -47,7 +49,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let options = options.absolute().map_err(cannot)?;
     let program = Program::this().map_err(cannot)?;
     let kept = options.last_good.as_deref().filter(|_| !options.check);
-    let (start, lines) = beginning(&options, kept)?;
+    let (start, mut lines) = beginning(&options, kept)?;
     if options.check {
         lines.iter().for_each(|l| eprintln!("{}", l.text));
         return Ok(());
@@ -56,8 +58,12 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         .map_err(|lines| Failure { status: CONFIGURATION, text: lines.join("\n") })?;
     let lock = Lock::take().map_err(cannot)?;
     capabilities().map_err(cannot)?;
+    let (hooks, complaint) = Hooks::start(program.path(), hooks::inherited());
+    lines.extend(complaint);
     let mut journal = Journal::open(&options.state_dir).map_err(cannot)?;
     let clock = WallClock::system();
+    let (sandbox, line) = sandbox::enter(&options);
+    lines.push(line);
     let logger = Logger::start(sink().map_err(cannot)?, Level::Info, clock.clone()).map_err(cannot)?;
     let kernel = Kernel::open().map_err(cannot)?;
     let poll = daemon::Sources::open(kernel.event_fd()).map_err(cannot)?;
@@ -74,8 +80,24 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         state = Some(to_release(state, &options));
     }
 
+    if let Some(fd) = hooks.fd() {
+        poll.watch_hooks(fd).map_err(cannot)?;
+    }
     let with = |engine| {
-        Daemon::new(engine, kernel, Probes::new(), journal, logger, server, poll, clock, options, program)
+        Daemon::new(
+            engine,
+            kernel,
+            Probes::new(),
+            journal,
+            logger,
+            server,
+            hooks,
+            poll,
+            clock,
+            options,
+            program,
+            sandbox,
+        )
     };
     let mut daemon = match start {
         Start::Again(engine) => {

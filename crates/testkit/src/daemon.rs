@@ -123,7 +123,8 @@ impl Daemon {
             .args(&self.arguments)
             .args(more)
             .env_remove("NOTIFY_SOCKET")
-            .env_remove("JOURNAL_STREAM");
+            .env_remove("JOURNAL_STREAM")
+            .env("MPATHD_SANDBOX", "strict");
         self.process = Some(self.host.spawn(command)?);
         Ok(())
     }

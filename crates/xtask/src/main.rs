@@ -1,11 +1,15 @@
 //! Chores of the project that are more than one command: `cargo demo`, `cargo xtask licences`.
 
+mod deb;
 mod demo;
 mod licences;
+mod man;
 mod metadata;
 
 #[cfg(test)]
 mod arrows;
+#[cfg(test)]
+mod operations;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,6 +17,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   demo [ARGS...]    build mpathd and mpathctl and run `mpathctl demo ARGS...` (also: cargo demo)
+  deb [--profile P] [--version V]  build the Debian package of the release build, or of that of profile P
+  man               write docs/man anew, from the command lines and the table of keys
   licences          check the licences of all dependencies against deny.toml, list duplicate versions
 ";
 
@@ -22,6 +28,8 @@ fn main() -> ExitCode {
     let rest: Vec<OsString> = args.collect();
     let outcome = match command.as_deref().and_then(|c| c.to_str()) {
         Some("demo") => demo::run(&rest),
+        Some("deb") => deb::run(&rest),
+        Some("man") if rest.is_empty() => man::run(),
         Some("licences") if rest.is_empty() => licences::run(),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");

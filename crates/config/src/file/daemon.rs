@@ -57,7 +57,6 @@ fn program(cx: &mut Cx<'_>, table: &Table<'_>) -> Option<PathBuf> {
         cx.error(path.span, message).help("write the whole path, like \"/etc/mpathd/event\"");
         return None;
     }
-    cx.warn(path.span, "`on_event` is set, and this version of mpathd does not run programs yet");
     Some(PathBuf::from(path.value))
 }
 

@@ -224,10 +224,6 @@ fn warnings() {
     let table = [
         ("[daemon]\nannounce = []\n", "announce is empty: neighbours are not told when an address moves"),
         (
-            "[daemon]\non_event = \"/etc/mpathd/event\"\n",
-            "`on_event` is set, and this version of mpathd does not run programs yet",
-        ),
-        (
             "[[group]]\nname = \"g\"\n[[group.interface]]\nname = \"e\"\nstandby = true\n",
             "Every interface of group g is standby",
         ),

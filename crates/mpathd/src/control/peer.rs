@@ -6,6 +6,7 @@ use mpath_model::event::Level;
 use mpath_model::settings::Daemon;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Group, geteuid};
+use std::os::fd::AsFd;
 
 /// What a peer may do; each includes the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +73,7 @@ impl Peer {
         let Ok(credentials) = getsockopt(stream, PeerCredentials) else {
             return Peer { uid: NOBODY, groups: Vec::new() };
         };
-        let mut groups = supplementary(credentials.pid(), credentials.uid());
+        let mut groups = mpath_linux::sys::peer_groups(stream.as_fd()).unwrap_or_default();
         groups.push(credentials.gid());
         Peer { uid: credentials.uid(), groups }
     }
@@ -93,26 +94,6 @@ impl Peer {
             Rights::None
         }
     }
-}
-
-/// Supplementary groups of a process, from /proc: SO_PEERGROUPS needs unsafe code, and the user database
-/// could block the loop. The pid may have passed to another process since; its groups count only if that
-/// one runs as the same user, which then gains nothing it could not have anyway.
-fn supplementary(pid: i32, uid: u32) -> Vec<u32> {
-    if pid <= 0 {
-        return Vec::new();
-    }
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    groups_in(&text, uid)
-}
-
-fn groups_in(status: &str, uid: u32) -> Vec<u32> {
-    let numbers = |key: &str| -> Vec<u32> {
-        let line = status.lines().find_map(|l| l.strip_prefix(key));
-        line.unwrap_or_default().split_whitespace().filter_map(|n| n.parse().ok()).collect()
-    };
-    let uids = numbers("Uid:");
-    if uids.is_empty() || uids.iter().any(|u| *u != uid) { Vec::new() } else { numbers("Groups:") }
 }
 
 #[cfg(test)]
@@ -138,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn groups_count_only_for_the_same_user() {
-        let status = "Name:\tsh\nUid:\t1000\t1000\t1000\t1000\nGid:\t5\t5\t5\t5\nGroups:\t4 24 27 \n";
-        assert_eq!(groups_in(status, 1000), [4, 24, 27]);
-        assert!(groups_in(status, 1001).is_empty());
-        assert!(groups_in(&status.replacen("1000\t1000", "1000\t0", 1), 1000).is_empty());
-        assert!(groups_in("", 0).is_empty());
+    fn the_kernel_tells_the_groups_of_a_peer() {
+        let (here, _there) = UnixStream::pair().unwrap();
+        let mut groups = nix::unistd::getgroups().unwrap();
+        groups.push(nix::unistd::getegid());
+        let groups = groups.into_iter().map(nix::unistd::Gid::as_raw).collect::<Vec<_>>();
+        assert_eq!(Peer::of(&here), Peer { uid: geteuid().as_raw(), groups });
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! SIGUSR2: the program runs itself again as soon as nothing would be lost by it.
 
 use super::Daemon;
+use crate::sandbox;
 use mpath_linux::clock;
 use mpath_model::event::Level;
 use std::time::Duration;
@@ -24,7 +25,8 @@ impl Daemon {
         self.again = None;
         self.logger.say(Level::Info, "mpathd runs its program file again", &[]);
         self.logger.flush(FLUSH);
-        let error = self.program.run_again(&self.engine);
+        let left: Vec<_> = self.hooks.leave().into_iter().chain(sandbox::leave(&self.sandbox)).collect();
+        let error = self.program.run_again(&self.engine, &left);
         self.logger.say(Level::Err, error.to_string(), &[]);
     }
 

@@ -3,7 +3,7 @@
 use super::Daemon;
 use mpath_core::diag::Line;
 use mpath_core::{Action, Input};
-use mpath_ipc::{Failure, Reply};
+use mpath_ipc::{Failure, Reply, TimedEvent};
 use mpath_linux::clock;
 use mpath_model::Family;
 use mpath_model::event::{Event, EventKind, Level};
@@ -33,11 +33,13 @@ impl Daemon {
 
     /// Logs a line about the daemon itself; watchers are told of errors.
     pub(super) fn alarm(&mut self, line: Line) {
-        if line.level == Level::Err {
-            let (event, interface, group) = (EventKind::Alarm, None, None);
-            self.announce_event(Event { event, interface, group, message: line.text.clone() });
+        if line.level != Level::Err {
+            return self.logger.log(line);
         }
-        self.logger.log(line);
+        let (event, interface, group) = (EventKind::Alarm, None, None);
+        let event = Event { event, interface, group, message: line.text.clone() };
+        self.logger.log_event(line, Some(&event));
+        self.announce_event(event);
     }
 
     fn apply(&mut self, batch: u64, ops: &[KernelOp]) {
@@ -105,6 +107,9 @@ impl Daemon {
     pub(super) fn announce_event(&mut self, event: Event) {
         let time = self.clock.rfc3339(SystemTime::now());
         self.server.broadcast(&event, &time);
+        if let Some(program) = &self.engine.settings().daemon.on_event {
+            self.hooks.tell(program, &TimedEvent { time, event });
+        }
     }
 
     fn answer(&mut self, id: u64, result: Result<(), mpath_core::action::Refusal>) {

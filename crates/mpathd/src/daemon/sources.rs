@@ -16,6 +16,7 @@ use std::time::Duration;
 const SIGNAL: Token = Token(0);
 const KERNEL: Token = Token(1);
 const TIMER: Token = Token(2);
+const HOOKS: Token = Token(3);
 /// First token of the control server.
 pub(crate) const CONTROL: Token = Token(16);
 /// Packet sockets: their descriptor is added.
@@ -27,6 +28,7 @@ pub(crate) enum Woken {
     Signal,
     Kernel,
     Timer,
+    Hooks,
     Packets(RawFd),
     Control(mio::event::Event),
 }
@@ -58,6 +60,11 @@ impl Sources {
         readable(kernel, KERNEL)?;
         readable(timer.as_fd().as_raw_fd(), TIMER)?;
         Ok(Sources { poll, events: Events::with_capacity(256), signals, timer })
+    }
+
+    /// Watches the helper that runs event programs.
+    pub(crate) fn watch_hooks(&self, fd: RawFd) -> io::Result<()> {
+        self.poll.registry().register(&mut SourceFd(&fd), HOOKS, Interest::READABLE)
     }
 
     /// For the control server.
@@ -107,6 +114,7 @@ impl Sources {
                 SIGNAL => (0, Woken::Signal),
                 KERNEL => (1, Woken::Kernel),
                 TIMER => (4, Woken::Timer),
+                HOOKS => (4, Woken::Hooks),
                 Token(n) if n >= PACKETS => (2, Woken::Packets((n - PACKETS) as RawFd)),
                 Token(n) => {
                     debug_assert!((CONTROL.0..CONTROL.0 + control::TOKENS).contains(&n));

@@ -143,3 +143,29 @@ fn the_writer_takes_no_signals_and_the_caller_keeps_its_own() {
     }
     assert!(logger.close(LIMIT));
 }
+
+#[test]
+fn entries_of_the_journal_have_fields_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let journald = UnixDatagram::bind(dir.path().join("socket")).unwrap();
+    let socket = UnixDatagram::unbound().unwrap();
+    socket.connect(dir.path().join("socket")).unwrap();
+    let logger = Logger::start(Sink::Native(socket), Level::Info, WallClock::utc()).unwrap();
+    let event = Event {
+        event: mpath_model::EventKind::NicFailed,
+        interface: Some("eth0".to_owned()),
+        group: Some("g".to_owned()),
+        message: "NIC failure detected on eth0 of group g".to_owned(),
+    };
+    logger.log_event(line(&event.message, &[("cause", "no answer\nPRIORITY=0")]), Some(&event));
+    assert!(logger.close(LIMIT));
+    let mut bytes = [0; 4096];
+    let n = journald.recv(&mut bytes).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&bytes[..n]),
+        "MESSAGE=NIC failure detected on eth0 of group g\nPRIORITY=3\nSYSLOG_FACILITY=3\n\
+         SYSLOG_IDENTIFIER=mpathd\nMPATHD_CAUSE=no answer\\nPRIORITY=0\n\
+         MESSAGE_ID=7a1f0c52d3ae4f0c9b6e5d1c08f4a203\nMPATHD_EVENT=nic_failed\nMPATHD_INTERFACE=eth0\n\
+         MPATHD_GROUP=g\n"
+    );
+}
