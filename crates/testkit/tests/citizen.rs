@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use mpath_testkit::daemon::find_daemon;
 use mpath_testkit::{Daemon, GroupConfig, Lan, LanOptions, wait_until, with_daemon};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Generous: a loaded machine, not a measurement.
@@ -175,5 +177,51 @@ fn noise_on_the_control_socket_disturbs_nobody() {
         assert!(daemon.is_running());
         let log = daemon.log_text();
         assert!(!log.contains("failure detected") && !log.contains("panicked"), "{log}");
+    });
+}
+
+#[test]
+fn the_service_manager_is_kept_informed() {
+    with_daemon("the_service_manager_is_kept_informed", || {
+        let dir = std::env::temp_dir().join(format!("mpathd-notify-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("mpathd.toml"), "").unwrap();
+        let manager = UnixDatagram::bind(dir.join("notify")).unwrap();
+        manager.set_read_timeout(Some(SOON)).unwrap();
+        let mut daemon = Command::new(find_daemon().unwrap())
+            .current_dir(&dir)
+            .args(["--config", "mpathd.toml", "--defaults", "none", "--state-dir", "state"])
+            .env("NOTIFY_SOCKET", dir.join("notify"))
+            .env("WATCHDOG_USEC", "300000")
+            .env("MPATHD_SANDBOX", "strict")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = nix::unistd::Pid::from_raw(daemon.id() as i32);
+        // Waits for a message; other signs of life may come before it.
+        let expect = |wanted: &str| {
+            let mut bytes = [0; 512];
+            loop {
+                let n = manager.recv(&mut bytes).unwrap_or_else(|e| panic!("{wanted}: {e}"));
+                let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                if text.lines().any(|l| l == wanted) {
+                    return text;
+                }
+                assert!(text.starts_with("WATCHDOG=1"), "{text} instead of {wanted}");
+            }
+        };
+        expect("READY=1");
+        expect("WATCHDOG=1");
+        nix::sys::signal::kill(pid, Signal::SIGHUP).unwrap();
+        let reloading = expect("RELOADING=1");
+        assert!(reloading.lines().any(|l| l.starts_with("MONOTONIC_USEC=")), "{reloading}");
+        expect("READY=1");
+        nix::sys::signal::kill(pid, Signal::SIGUSR2).unwrap();
+        expect("READY=1");
+        expect("WATCHDOG=1");
+        nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+        expect("STOPPING=1");
+        assert!(daemon.wait().unwrap().success());
+        fs::remove_dir_all(dir).unwrap();
     });
 }
