@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod calm;
+mod carp;
 mod cli;
 mod crash;
 mod events;
@@ -62,6 +63,7 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
         Scenario::Tcp => ("tcp", tcp::run(&site, cli.runs, cli.seed)?),
         Scenario::Addresses(options) => ("addresses", presence::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Lagg(options) => ("lagg", lagg::run(&site, options, cli.runs, cli.seed)?),
+        Scenario::Carp(options) => ("carp", carp::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
         Scenario::Loss(options) => ("loss", loss::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Crash => ("crash", crash::run(&site, cli.runs, cli.seed)?),

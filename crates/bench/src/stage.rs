@@ -85,10 +85,7 @@ impl Stage {
 
     /// Processor time that the daemon has used.
     pub(crate) fn processor_time(&self) -> Result<Duration, Error> {
-        let what = "read the processor time of mpathd";
-        let pid = self.daemon.pid().ok_or_else(|| Error::new(what, "it has ended"))?;
-        let used = clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).and_then(|clock| clock.now());
-        used.map(Duration::from).map_err(|e| Error::new(what, e))
+        processor_time(&self.daemon)
     }
 
     /// All that the daemon has logged.
@@ -149,6 +146,14 @@ impl Stage {
         let lines = self.daemon.log().into_iter().filter(|line| line.at >= begin);
         lines.map(|LogLine { at, text }| format!("  {:+10.3} ms  {text}\n", distance(at, fault))).collect()
     }
+}
+
+/// Processor time that a daemon has used, all its threads.
+pub(crate) fn processor_time(daemon: &Daemon) -> Result<Duration, Error> {
+    let what = "read the processor time of mpathd";
+    let pid = daemon.pid().ok_or_else(|| Error::new(what, "it has ended"))?;
+    let used = clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).and_then(|clock| clock.now());
+    used.map(Duration::from).map_err(|e| Error::new(what, e))
 }
 
 /// Signed milliseconds from `zero` to `at`.

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use mpath_model::settings::Confirm;
+use mpath_sim::duo::Duo;
 use mpath_sim::loss::{self, Model};
 use mpath_sim::trace::Trace;
 use mpath_sim::world::World;
@@ -161,6 +162,7 @@ fn main() -> ExitCode {
         stats.restarts,
         stats.duties
     );
+    println!("{} steps of two hosts with CARP, {} takeovers", stats.carp_steps, stats.takeovers);
     if outcome.broken.is_empty() {
         println!("no invariant broken");
         return ExitCode::SUCCESS;
@@ -186,7 +188,9 @@ fn explain(report: &Report) {
 fn traced(seed: u64) -> ExitCode {
     let world = World::run(seed, Trace::print());
     println!("{:?}", world.stats());
-    match world.violation() {
+    println!("two hosts with CARP:");
+    let duo = Duo::run(seed, Trace::print());
+    match world.violation().or(duo.violation()) {
         None => {
             println!("no invariant broken");
             ExitCode::SUCCESS

@@ -1,5 +1,6 @@
 //! Running seeds: one, or many on all cores.
 
+use crate::duo::Duo;
 use crate::invariants::Violation;
 use crate::stats::Stats;
 use crate::trace::Trace;
@@ -23,12 +24,18 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// Runs one seed.
+/// Runs the worlds of one seed: that of a host with groups, and that of two hosts with a vhid.
 pub fn run_one(seed: u64) -> Result<Stats, Violation> {
-    let run = || catch_unwind(AssertUnwindSafe(|| World::run(seed, Trace::off())));
-    let outcome = |world: World| match world.violation() {
+    let run = || {
+        let both = || (World::run(seed, Trace::off()), Duo::run(seed, Trace::off()));
+        catch_unwind(AssertUnwindSafe(both))
+    };
+    let outcome = |(world, duo): (World, Duo)| match world.violation().or(duo.violation()) {
         Some(v) => Err(v.clone()),
-        None => Ok(world.stats().clone()),
+        None => {
+            let (carp_steps, takeovers) = duo.counts();
+            Ok(Stats { carp_steps, takeovers, ..world.stats().clone() })
+        }
     };
     let stats = run().map_err(|e| panicked(seed, &*e)).and_then(outcome)?;
     if seed.is_multiple_of(TWICE) {
@@ -50,13 +57,14 @@ fn panicked(seed: u64, payload: &(dyn std::any::Any + Send)) -> Violation {
 /// The violation again, with the steps that led to it.
 fn explain(violation: Violation) -> Report {
     let seed = violation.seed;
-    let world = catch_unwind(AssertUnwindSafe(|| World::run(seed, Trace::last(LINES))));
-    let trace = match world {
-        Ok(world) if world.violation() != Some(&violation) && violation.invariant != "determinism" => {
-            vec![format!("a second run ended differently: {:?}", world.violation())]
+    let both = || (World::run(seed, Trace::last(LINES)), Duo::run(seed, Trace::last(LINES)));
+    let trace = match catch_unwind(AssertUnwindSafe(both)) {
+        Ok((world, _)) if world.violation() == Some(&violation) => world.trace().lines().cloned().collect(),
+        Ok((_, duo)) if duo.violation() == Some(&violation) => duo.trace().lines().cloned().collect(),
+        Ok((world, duo)) if violation.invariant != "determinism" => {
+            vec![format!("a second run ended differently: {:?}, {:?}", world.violation(), duo.violation())]
         }
-        Ok(world) => world.trace().lines().cloned().collect(),
-        Err(_) => Vec::new(),
+        Ok(_) | Err(_) => Vec::new(),
     };
     Report { violation, trace }
 }

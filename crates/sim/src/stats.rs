@@ -29,6 +29,9 @@ pub struct Stats {
     pub failbacks: u64,
     /// Timed duties that were checked.
     pub duties: u64,
+    /// Inputs handled by the engines of two hosts with a vhid, and how often one of them became master.
+    pub carp_steps: u64,
+    pub takeovers: u64,
     /// Fingerprint of all inputs and their times.
     pub digest: u64,
 }
@@ -83,6 +86,8 @@ impl Stats {
         self.failovers += other.failovers;
         self.failbacks += other.failbacks;
         self.duties += other.duties;
+        self.carp_steps += other.carp_steps;
+        self.takeovers += other.takeovers;
         self.digest ^= other.digest;
     }
 }

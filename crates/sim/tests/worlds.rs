@@ -21,7 +21,7 @@ fn no_invariant_breaks() {
     }
     // A world in which nothing happens proves nothing.
     assert_eq!(stats.worlds, WORLDS);
-    let counts = [stats.nic_failures, stats.repairs, stats.failovers, stats.failbacks];
+    let counts = [stats.nic_failures, stats.repairs, stats.failovers, stats.failbacks, stats.takeovers];
     assert!(counts.iter().all(|n| *n > WORLDS), "{stats:?}");
     let rarer = [stats.group_failures, stats.restarts, stats.refused, stats.lost, stats.duties];
     assert!(rarer.iter().all(|n| *n > WORLDS / 10), "{stats:?}");

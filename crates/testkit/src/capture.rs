@@ -87,7 +87,8 @@ impl Capture {
     }
 }
 
-fn open(index: u32, incoming: bool) -> Result<OwnedFd, Errno> {
+/// A socket for all that passes, or all that comes in, on an interface; reading gives up now and then.
+pub(crate) fn open(index: u32, incoming: bool) -> Result<OwnedFd, Errno> {
     let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None::<SockProtocol>)?;
     setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::milliseconds(IDLE_MS))?;
     setsockopt(&fd, sockopt::RcvBuf, &BUFFER)?;

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod capture;
+pub mod clients;
 pub mod crash;
 pub mod daemon;
 pub mod demo;
@@ -28,11 +29,14 @@ mod link;
 pub mod pair;
 pub mod private;
 pub mod process;
+pub mod sniffer;
 pub mod stack;
 pub mod traffic;
 pub mod wait;
+pub mod witness;
 
 pub use capture::Capture;
+pub use clients::Clients;
 pub use daemon::{Daemon, DaemonOptions, build_daemon};
 pub use error::Error;
 pub use group::GroupConfig;
@@ -42,6 +46,8 @@ pub use lan::{Lan, LanOptions};
 pub use pair::{Pair, Side};
 pub use private::{enter_private_namespace, isolated, isolated_for, with_daemon};
 pub use process::Process;
+pub use sniffer::Sniffer;
 pub use stack::Stack;
 pub use traffic::{Echo, TcpBulk, TcpSource, UdpStream};
 pub use wait::{poll_until, wait_until};
+pub use witness::Witness;

@@ -36,11 +36,22 @@ pub struct Pair {
     pub switch: Arc<Host>,
     /// Ports of the switches by side and NIC.
     ports: [Vec<IfIndex>; 2],
+    /// The NICs of both hosts have addresses.
+    addressed: bool,
 }
 
 impl Pair {
     /// Builds the network; each host has `nics` NICs with addresses and is ready for traffic.
     pub fn new(nics: usize) -> Result<Pair, Error> {
+        Pair::build(nics, true)
+    }
+
+    /// The same, and the NICs of both hosts have no addresses: for laggs.
+    pub fn bare(nics: usize) -> Result<Pair, Error> {
+        Pair::build(nics, false)
+    }
+
+    fn build(nics: usize, addressed: bool) -> Result<Pair, Error> {
         let host = |name| Host::new(name).map(Arc::new);
         let mut pair = Pair {
             a: host("a")?,
@@ -48,6 +59,7 @@ impl Pair {
             client: host("client")?,
             switch: host("switch")?,
             ports: [Vec::new(), Vec::new()],
+            addressed,
         };
         for host in [&pair.a, &pair.b, &pair.client] {
             for scope in ["all", "default"] {
@@ -94,9 +106,33 @@ impl Pair {
         host.veth(end(&nic, Some(mac)), &self.switch, end(&port, None))?;
         let index = self.switch.plug_port(&port, switch)?;
         host.set_up(&nic)?;
-        host.add_address(&nic, &format!("10.77.0.{last}/24"))?;
-        host.add_address(&nic, &format!("fd77::{last}/64"))?;
+        if self.addressed {
+            host.add_address(&nic, &format!("10.77.0.{last}/24"))?;
+            host.add_address(&nic, &format!("fd77::{last}/64"))?;
+        }
         Ok(index)
+    }
+
+    /// A NIC breaks, or a new one is put in its place, with the same name and link-layer address.
+    pub fn nic(&mut self, side: Side, nic: usize, there: bool) -> Result<Instant, Error> {
+        let at = Instant::now();
+        if there {
+            let switch = self.switch.index_of(&format!("sw{nic}"))?;
+            self.ports[side as usize][nic] = self.attach(side, nic, switch)?;
+        } else {
+            self.host(side).delete(&format!("eth{nic}"))?;
+        }
+        Ok(at)
+    }
+
+    /// A switch loses its power or gets it back: the carriers of all that is plugged into it go or come.
+    pub fn power(&self, nic: usize, on: bool) -> Result<Instant, Error> {
+        let at = Instant::now();
+        let uplink = self.switch.index_of(&format!("u{nic}"))?;
+        for port in [self.ports[0][nic], self.ports[1][nic], uplink] {
+            self.switch.set_admin(port, on)?;
+        }
+        Ok(at)
     }
 
     /// Pulls or plugs the cable of a NIC: its carrier goes or comes.

@@ -4,11 +4,13 @@
 
 #[path = "carp/ucarp.rs"]
 mod ucarp;
+#[path = "carp/wire.rs"]
+mod wire;
 #[path = "carp/world.rs"]
 mod world;
 
 use mpath_model::Mac;
-use mpath_testkit::{Side, UdpStream, isolated_for, wait_until};
+use mpath_testkit::{Side, UdpStream, Witness, isolated_for, wait_until};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use ucarp::Ucarp;
@@ -165,6 +167,67 @@ fn faults_of_a_nic_stay_inside_the_host() {
         world.expect_state(Side::A, "INIT");
         world.expect_master(Side::B);
         flows();
+    });
+}
+
+/// A lagg changes its port, and nobody outside notices; it loses its last one, and the other host takes over.
+#[test]
+fn a_lagg_below_changes_ports_unnoticed() {
+    carp("a_lagg_below_changes_ports_unnoticed", || {
+        let lagg = |n: u8| {
+            format!(
+                "[[lagg]]\nname = \"lagg0\"\nports = [\"eth0\", \"eth1\"]\nprobe = \"link\"\n\
+                 addresses = [\"10.77.0.{n}/24\", \"fd77::{n}/64\"]\n"
+            )
+        };
+        let over = "interface = \"lagg0\"";
+        let world = World::start(Vhid {
+            over,
+            nics: 2,
+            addressed: false,
+            head: [lagg(1), lagg(2)],
+            ..Vhid::default()
+        });
+        world.expect_master(Side::A);
+        let answers = [VIP4, VIP6].map(|vip| UdpStream::start(&world.pair.client, target(vip), 200).unwrap());
+        let flows = || {
+            let since = Instant::now();
+            wait_until(SOON, "answers", || answers.iter().all(|s| s.alive_since(since)));
+        };
+        flows();
+        world.pair.cable(Side::A, 0, false).unwrap();
+        world.daemon(Side::A).wait_log(SOON, "eth1").unwrap();
+        flows();
+        world.pair.cable(Side::A, 0, true).unwrap();
+        let back = |s: mpath_model::Status| s.laggs[0].active.as_deref() == Some("eth0");
+        wait_until(SOON, "the primary is back", || world.daemon(Side::A).status().is_ok_and(back));
+        flows();
+        assert!(!world.daemon(Side::B).log_text().contains("-> MASTER"), "{}", world.picture());
+        for nic in 0..2 {
+            world.pair.cable(Side::A, nic, false).unwrap();
+        }
+        world.expect_state(Side::A, "INIT");
+        world.expect_master(Side::B);
+        flows();
+    });
+}
+
+/// A master that stands still for longer than others wait finds its addresses gone and another host in its place.
+#[test]
+fn a_master_that_slept_gives_up_when_it_wakes() {
+    carp("a_master_that_slept_gives_up_when_it_wakes", || {
+        let world = World::start(Vhid::default());
+        world.expect_master(Side::A);
+        let witness = Witness::start(&world.pair, VIP4.parse().unwrap()).unwrap();
+        world.daemon(Side::A).signal(Signal::SIGSTOP).unwrap();
+        world.expect_state(Side::B, "MASTER");
+        wait_until(SOON, "the sleeper's addresses have vanished", || world.holders(Side::A).is_empty());
+        let woken = world.daemon(Side::A).signal(Signal::SIGCONT).map(|()| Instant::now()).unwrap();
+        world.expect_state(Side::A, "BACKUP");
+        world.expect_master(Side::B);
+        assert_eq!(witness.adverts(Side::A, woken), [], "it has nothing to say");
+        let tally = witness.tally();
+        assert!(tally.by_both == 0 && tally.answered > 0, "{tally:?}");
     });
 }
 

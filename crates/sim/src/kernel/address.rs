@@ -99,7 +99,7 @@ impl Kernel {
     }
 
     /// Removes the address with all that goes with it.
-    pub(super) fn drop_address(&mut self, index: IfIndex, addr: &IfAddr) {
+    pub(crate) fn drop_address(&mut self, index: IfIndex, addr: &IfAddr) {
         let Some(at) = self.addresses.iter().position(|a| a.index == index && a.addr == *addr) else {
             return;
         };

@@ -19,6 +19,10 @@ pub struct Vhid {
     pub extra: &'static str,
     pub addresses: &'static str,
     pub nics: usize,
+    /// The NICs have addresses of their own.
+    pub addressed: bool,
+    /// The hosts tell each other alone.
+    pub unicast: bool,
     /// What stands before `[[carp]]`, by side.
     pub head: [String; 2],
 }
@@ -31,6 +35,8 @@ impl Default for Vhid {
             extra: "",
             addresses: "\"10.77.0.100/24\", \"fd77::100/64\"",
             nics: 1,
+            addressed: true,
+            unicast: false,
             head: [String::new(), String::new()],
         }
     }
@@ -40,9 +46,14 @@ impl Vhid {
     pub fn text(&self, side: Side, key: &std::path::Path) -> String {
         let Vhid { over, extra, addresses, .. } = self;
         let (skew, head) = (self.skew[side as usize], &self.head[side as usize]);
+        let peer = match side {
+            _ if !self.unicast => "",
+            Side::A => "peer = \"10.77.0.2\"",
+            Side::B => "peer = \"10.77.0.1\"",
+        };
         format!(
             "{head}\n[[carp]]\n{over}\nvhid = 1\nadvskew = {skew}\npassphrase_file = \"{}\"\n\
-             addresses = [{addresses}]\n{extra}\n",
+             addresses = [{addresses}]\n{extra}\n{peer}\n",
             key.display()
         )
     }
@@ -58,7 +69,7 @@ pub struct World {
 impl World {
     /// Both daemons; nothing is waited for but that they answer.
     pub fn start(vhid: Vhid) -> World {
-        let pair = Pair::new(vhid.nics).unwrap();
+        let pair = if vhid.addressed { Pair::new(vhid.nics) } else { Pair::bare(vhid.nics) }.unwrap();
         let echo = [Side::A, Side::B].map(|s| Echo::start(pair.host(s), PORT).unwrap());
         let daemons = [Side::A, Side::B].map(|side| launch(&pair, side, &vhid));
         World { _echo: echo, daemons, pair }

@@ -1,27 +1,18 @@
 //! The standard network with a daemon and traffic, and the questions that the scenarios ask of it.
 
 use mpath_model::status::{Group, GroupState, Interface};
-use mpath_testkit::traffic::PORT;
 use mpath_testkit::{
-    Daemon, DaemonOptions, Echo, GroupConfig, Lan, LanOptions, Stack, TcpBulk, TcpSource, UdpStream,
-    poll_until, wait_until,
+    Clients, Daemon, DaemonOptions, GroupConfig, Lan, LanOptions, Stack, poll_until, wait_until,
 };
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Generous: a loaded machine, not a measurement.
 pub const SOON: Duration = Duration::from_secs(15);
 
-/// Packets per second of a stream: enough to see that answers come.
-const RATE: u32 = 100;
-
 /// Everything that runs. Fields are dropped in this order.
 pub struct World {
-    streams: Vec<UdpStream>,
-    transfers: Vec<TcpBulk>,
-    _source: TcpSource,
-    _echo: Echo,
+    clients: Clients,
     pub daemon: Daemon,
     pub lan: Lan,
     stack: Stack,
@@ -91,19 +82,9 @@ impl World {
         let stack = config.stack;
         let places = || stack.data().iter().all(|data| lan.server.holders(data).len() == 1);
         wait_until(SOON, "the data addresses are installed", places);
-        let echo = Echo::start(&lan.server, PORT).unwrap();
-        let source = TcpSource::start(&lan.server, PORT).unwrap();
-        let (mut streams, mut transfers) = (Vec::new(), Vec::new());
-        for data in stack.data() {
-            for client in [&lan.near, &lan.far] {
-                streams.push(UdpStream::start(client, target(data), RATE).unwrap());
-            }
-            let client = if data.contains(':') { &lan.near } else { &lan.far };
-            let connect = || TcpBulk::start(client, target(data)).ok();
-            let transfer = poll_until(SOON, connect);
-            transfers.push(transfer.unwrap_or_else(|| panic!("no TCP connection to {data}")));
-        }
-        World { streams, transfers, _source: source, _echo: echo, daemon, lan, stack }
+        let clients =
+            Clients::start(&lan, &stack.data()).unwrap_or_else(|e| panic!("{e}\n{}", daemon.log_text()));
+        World { clients, daemon, lan, stack }
     }
 
     pub fn daemon(&self) -> &Daemon {
@@ -112,7 +93,7 @@ impl World {
 
     /// Whether every client had an answer after that time.
     pub fn flows_since(&self, since: Instant) -> bool {
-        self.streams.iter().all(|s| s.alive_since(since))
+        self.clients.flow_since(since)
     }
 
     /// The data addresses, without prefix length.
@@ -156,9 +137,7 @@ impl World {
 
     #[track_caller]
     pub fn assert_tcp_survived(&self) {
-        let now = Instant::now();
-        let lives = || self.transfers.iter().all(|t| t.alive_since(now)).then_some(());
-        assert!(poll_until(SOON, lives).is_some(), "a TCP transfer died: {}", self.picture());
+        assert!(self.clients.tcp_lives(SOON), "a TCP transfer died: {}", self.picture());
     }
 
     #[track_caller]
@@ -182,18 +161,6 @@ impl World {
 
     /// Everything that helps to find out what went wrong.
     fn picture(&self) -> String {
-        let addresses = self.lan.server.addresses();
-        let tcp: Vec<_> =
-            self.transfers.iter().map(|t| t.window(Instant::now(), Instant::now()).broken).collect();
-        format!(
-            "addresses {addresses:?}\nTCP {tcp:?}\nstatus {:?}\nkernel {:?}\nlog of mpathd:\n{}",
-            self.daemon.status(),
-            self.lan.server.inventory().map(|i| (i.routes, i.rules, i.neighbours)),
-            self.daemon.log_text()
-        )
+        self.clients.picture(&self.lan, &self.daemon)
     }
-}
-
-fn target(address: &str) -> SocketAddr {
-    SocketAddr::new(address.parse().unwrap(), PORT)
 }

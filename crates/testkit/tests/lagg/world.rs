@@ -2,16 +2,11 @@
 
 use mpath_model::status::{Lagg, LinkState};
 use mpath_testkit::lan::{DATA4, DATA6, ROUTER4, ROUTER6};
-use mpath_testkit::traffic::PORT;
-use mpath_testkit::{Daemon, Echo, Lan, LanOptions, TcpBulk, TcpSource, UdpStream, poll_until, wait_until};
-use std::net::SocketAddr;
+use mpath_testkit::{Clients, Daemon, Lan, LanOptions, poll_until, wait_until};
 use std::time::{Duration, Instant};
 
 /// Generous: a loaded machine, not a measurement.
 pub const SOON: Duration = Duration::from_secs(20);
-
-/// Packets per second of a stream: enough to see that answers come.
-const RATE: u32 = 100;
 
 /// What the lagg is to be.
 #[derive(Clone, Debug)]
@@ -42,10 +37,7 @@ impl LaggConfig {
 
 /// Everything that runs. Fields are dropped in this order.
 pub struct World {
-    streams: Vec<UdpStream>,
-    transfers: Vec<TcpBulk>,
-    _source: TcpSource,
-    _echo: Echo,
+    clients: Clients,
     pub daemon: Daemon,
     pub lan: Lan,
 }
@@ -73,23 +65,9 @@ impl World {
         );
         lan.server.add_route("lagg0", "0.0.0.0/0", ROUTER4).unwrap();
         lan.server.add_route("lagg0", "::/0", ROUTER6).unwrap();
-        let echo = Echo::start(&lan.server, PORT).unwrap();
-        let source = TcpSource::start(&lan.server, PORT).unwrap();
-        let clients = [(&lan.near, DATA4), (&lan.near, DATA6), (&lan.far, DATA4), (&lan.far, DATA6)];
-        let streams = clients.map(|(client, data)| UdpStream::start(client, target(data), RATE).unwrap());
-        let transfers = [(&lan.far, DATA4), (&lan.near, DATA6)].map(|(client, data)| {
-            let connect = || TcpBulk::start(client, target(data)).ok();
-            poll_until(SOON, connect)
-                .unwrap_or_else(|| panic!("no TCP connection to {data}:\n{}", daemon.log_text()))
-        });
-        let world = World {
-            streams: streams.into(),
-            transfers: transfers.into(),
-            _source: source,
-            _echo: echo,
-            daemon,
-            lan,
-        };
+        let clients =
+            Clients::start(&lan, &[DATA4, DATA6]).unwrap_or_else(|e| panic!("{e}\n{}", daemon.log_text()));
+        let world = World { clients, daemon, lan };
         world.expect_active("eth0");
         world
     }
@@ -100,20 +78,18 @@ impl World {
         let active = || (self.lagg().active.as_deref() == Some(port)).then_some(());
         assert!(poll_until(SOON, active).is_some(), "{port} is not active: {}", self.picture());
         let switched = Instant::now();
-        let flows = || self.streams.iter().all(|s| s.alive_since(switched)).then_some(());
+        let flows = || self.clients.flow_since(switched).then_some(());
         assert!(poll_until(SOON, flows).is_some(), "{port} is active, and no answers: {}", self.picture());
     }
 
     /// Whether every client had an answer after that time.
     pub fn flows_since(&self, since: Instant) -> bool {
-        self.streams.iter().all(|s| s.alive_since(since))
+        self.clients.flow_since(since)
     }
 
     #[track_caller]
     pub fn assert_tcp_survived(&self) {
-        let now = Instant::now();
-        let lives = || self.transfers.iter().all(|t| t.alive_since(now)).then_some(());
-        assert!(poll_until(SOON, lives).is_some(), "a TCP transfer died: {}", self.picture());
+        assert!(self.clients.tcp_lives(SOON), "a TCP transfer died: {}", self.picture());
     }
 
     #[track_caller]
@@ -130,15 +106,6 @@ impl World {
 
     /// Everything that helps to find out what went wrong.
     pub fn picture(&self) -> String {
-        let addresses = self.lan.server.addresses();
-        format!(
-            "addresses {addresses:?}\nstatus {:?}\nlog of mpathd:\n{}",
-            self.daemon.status(),
-            self.daemon.log_text()
-        )
+        self.clients.picture(&self.lan, &self.daemon)
     }
-}
-
-fn target(address: &str) -> SocketAddr {
-    SocketAddr::new(address.parse().unwrap(), PORT)
 }
