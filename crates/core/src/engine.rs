@@ -95,6 +95,9 @@ pub struct Engine {
     #[serde(skip)]
     inventory: Inventory,
     started: bool,
+    /// Taken over from another program image: nothing is decided before the picture of the kernel is there.
+    #[serde(skip)]
+    blind: bool,
     /// The first comparison after start is over: NICs that appear from now on must prove themselves.
     settled_once: bool,
     restored: Option<Persistent>,
@@ -150,6 +153,7 @@ impl Engine {
             carps: carping::Carps::default(),
             inventory: Inventory::default(),
             started: false,
+            blind: false,
             settled_once: false,
             restored: None,
             originals: BTreeMap::new(),
@@ -203,7 +207,7 @@ impl Engine {
             Input::Stop => self.carp_stop(now, out),
             Input::Request { id, command } => self.request(now, id, command, out),
         }
-        if self.dirty && self.started {
+        if self.dirty && self.sees() {
             self.settle(now, out);
         }
         self.chronicle.note(now, &out[first..]);
@@ -212,7 +216,7 @@ impl Engine {
 
     /// When [`Input::Tick`] is due next.
     pub fn next_deadline(&self) -> Option<Time> {
-        if !self.started {
+        if !self.sees() {
             return None;
         }
         let probes = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.link && n.index.is_some());
@@ -249,8 +253,13 @@ impl Engine {
         first.into_iter().flatten().min()
     }
 
+    /// There is a picture of the kernel to decide by.
+    fn sees(&self) -> bool {
+        self.started && !self.blind
+    }
+
     fn tick(&mut self, now: Time, out: &mut Vec<Action>) {
-        if !self.started {
+        if !self.sees() {
             return;
         }
         if now >= self.scan_at {

@@ -183,13 +183,16 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
     }
 }
 
-/// What mpathd installed and is not configured any more goes.
+/// What mpathd installed and is not configured any more goes; so does a copy on another NIC of what has become a test
+/// address.
 fn condemned(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
-    let tests: Vec<IfAddr> = group.nics.iter().flat_map(configured).collect();
-    for index in &group.former {
-        let test =
-            |a: &&Address| a.protocol == PROTO_MPATHD && tests.iter().any(|t| t.address == a.addr.address);
-        for a in inv.on(*index).filter(test) {
+    let tests = group.nics.iter().flat_map(|n| configured(n).into_iter().map(move |t| (n.index, t.address)));
+    let tests: Vec<_> = tests.collect();
+    let members = interfaces(group).chain(group.lenders.iter().copied());
+    for index in members.filter(|i| !group.retiring || group.former.contains(i)) {
+        let belongs = |a: &Address| tests.contains(&(Some(index), a.addr.address));
+        let test = |a: &Address| tests.iter().any(|(_, t)| *t == a.addr.address) && !belongs(a);
+        for a in inv.on(index).filter(|a| a.protocol == PROTO_MPATHD && test(a)) {
             plan.take_off(a, inv, hold);
         }
     }

@@ -22,6 +22,8 @@ mod follow;
 mod foreign;
 #[path = "promises/gray.rs"]
 mod gray;
+#[path = "promises/handover.rs"]
+mod handover;
 #[path = "promises/kernel.rs"]
 mod kernel;
 #[path = "promises/latency.rs"]

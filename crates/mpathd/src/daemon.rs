@@ -71,6 +71,7 @@ pub(crate) struct Daemon {
     realtime: bool,
     listen: Listen,
     listen_again: Option<Time>,
+    dump_again: Option<Time>,
     look: sysctls::Look,
     names: HashMap<IfIndex, String>,
     queue: VecDeque<Input>,
@@ -120,6 +121,7 @@ impl Daemon {
             realtime: false,
             listen: Listen::default(),
             listen_again: None,
+            dump_again: None,
             look: sysctls::Look::default(),
             names: HashMap::new(),
             queue: VecDeque::new(),
@@ -230,6 +232,7 @@ impl Daemon {
             self.carrier.next(),
             self.service.next(),
             self.listen_again,
+            self.dump_again,
             self.journal.next(),
             self.look.next(),
             self.again.map(|t| t.min(clock::now() + again::LOOK)),
@@ -262,6 +265,10 @@ impl Daemon {
         self.look_at_sysctls(now);
         if self.listen_again.is_some_and(|t| t <= now) {
             self.open_sockets(self.listen.clone());
+        }
+        if self.dump_again.is_some_and(|t| t <= now) {
+            self.resynchronise();
+            self.drain_queue();
         }
         if self.engine.next_deadline().is_some_and(|t| t <= clock::now()) {
             for fd in self.probes.fds() {

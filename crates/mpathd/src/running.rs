@@ -72,6 +72,14 @@ impl Running {
         }
     }
 
+    /// In force is what an earlier program image has left, because the file is of no use.
+    pub(crate) fn beside(settings: &Settings, config: PathBuf, state_dir: &Path) -> Running {
+        let (settings, text) = (settings.clone(), mpath_config::render(settings));
+        let file = fs::read(&config).ok();
+        let now = Version { text, settings, unsaved: false };
+        Running { now, serial: 1, file, config, state_dir: state_dir.to_owned(), ..Running::default() }
+    }
+
     /// The file has been read, and is in force.
     pub(crate) fn read(&mut self, loaded: &Loaded) {
         let source = loaded.sources.first();

@@ -1,6 +1,7 @@
 //! Putting settings in force, the first time and at a reload: history, verdicts and moved addresses stay.
 
 use super::Engine;
+use crate::adopt;
 use crate::detection::DetectionTime;
 use crate::group::{Group, HomedAddress, HomedRoute, NicId};
 use mpath_model::settings::{self, Settings};
@@ -116,12 +117,13 @@ fn build(settings: &settings::Group, old: &[Group]) -> Group {
 fn take_along(group: &mut Group, other: &Group) {
     for a in &other.addresses {
         let known = group.addresses.iter().any(|d| d.addr.address == a.addr.address);
-        let home = same_nic(other, a.home, group).filter(|_| !known && !a.declared);
+        let test = adopt::is_test_address(&group.settings, &a.addr);
+        let home = same_nic(other, a.home, group).filter(|_| !known && !test && !a.declared);
         if let Some(home) = home {
             let host = same_nic(other, a.host, group).unwrap_or(home);
             group.addresses.push(HomedAddress { home, host, seen: false, missing: None, ..a.clone() });
         }
-        if home.is_some() || known {
+        if home.is_some() || known || test {
             group.lenders.extend(other.nics[a.host].index);
         }
     }
@@ -138,7 +140,9 @@ fn same_nic(from: &Group, nic: NicId, to: &Group) -> Option<NicId> {
 }
 
 fn keep_adopted(group: &mut Group, before: &Group) {
-    for a in before.addresses.iter().filter(|a| !a.declared) {
+    let test = |a: &HomedAddress| adopt::is_test_address(&group.settings, &a.addr);
+    let kept: Vec<_> = before.addresses.iter().filter(|a| !a.declared && !test(a)).collect();
+    for a in kept {
         let declared = group.addresses.iter().any(|d| d.addr.address == a.addr.address);
         if let (Some(home), false) = (same_nic(before, a.home, group), declared) {
             let host = same_nic(before, a.host, group).unwrap_or(home);

@@ -27,8 +27,9 @@ impl Engine {
         self.batches.is_empty() && !instances().any(open)
     }
 
-    /// Goes on in a new program image, of this version. A dump must follow.
+    /// Goes on in a new program image, of this version. Whatever it is told, it decides nothing before a dump.
     pub fn resumed(mut self, version: &str) -> Engine {
+        self.blind = true;
         self.version = version.to_string();
         self.listen = Listen::default();
         self.inventory.recall(&self.persisted.unmarked);

@@ -10,6 +10,7 @@ use mpath_model::{IfIndex, Time};
 impl Engine {
     pub(super) fn take_inventory(&mut self, now: Time, dump: Inventory, out: &mut Vec<Action>) {
         self.inventory.replace(dump);
+        self.blind = false;
         // Unasked for, a dump means that events were lost, so that nobody can tell a wish from a loss.
         let asked = std::mem::take(&mut self.scanning);
         self.forgive_absence(!asked);

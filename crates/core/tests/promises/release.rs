@@ -3,7 +3,7 @@
 
 use crate::common::*;
 use mpath_core::input::Command;
-use mpath_model::{Address, Route, Settings, kernel::Sysctl};
+use mpath_model::{Address, Route, Settings, kernel::Sysctl, settings};
 use std::collections::BTreeMap;
 
 type Change = fn(&mut Settings);
@@ -146,6 +146,10 @@ fn changes() -> Vec<(&'static str, Change)> {
         ("a test address goes, and a NIC becomes standby", |s| {
             s.groups[0].interfaces[2].test_addresses.clear();
             s.groups[0].interfaces[2].standby = true;
+        }),
+        ("an adopted address, wherever it is, becomes a test address", |s| {
+            let test = "192.0.2.50/24".parse().unwrap();
+            s.groups[0].interfaces[0].test_addresses = vec![settings::TestAddress::Address(test)];
         }),
     ]
 }

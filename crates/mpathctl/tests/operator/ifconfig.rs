@@ -18,7 +18,6 @@ fn wait(what: &str, is: impl Fn() -> bool) {
 }
 
 #[test]
-#[ignore = "open: an address that moved before it became a test address counts as a duplicate"]
 fn a_nic_is_probed_from_the_address_it_is_given() {
     with_daemon("ifconfig::a_nic_is_probed_from_the_address_it_is_given", || {
         let (lan, mut daemon, tool) = world();

@@ -1,7 +1,7 @@
 //! Changes of the configuration by operators: putting a text in force, for good or on trial, saving it, and
 //! returning to the file.
 
-use super::{Daemon, keys, line};
+use super::{Daemon, keys, line, refused as refused_line};
 use crate::control::{Access, ConnId};
 use crate::running::Running;
 use mpath_config::Loaded;
@@ -18,8 +18,8 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 impl Daemon {
     /// Puts in force what the file says, or what was changed since by an earlier run.
     pub(crate) fn begin(&mut self, loaded: &Loaded) {
-        let config = self.options.paths().config.unwrap_or(mpath_config::DEFAULT_CONFIG.into());
-        let (running, complaint) = Running::start(loaded, &self.defaults(), config, &self.options.state_dir);
+        let dir = &self.options.state_dir;
+        let (running, complaint) = Running::start(loaded, &self.defaults(), self.config(), dir);
         if let Some(why) = complaint {
             let text = "changes of an earlier run that no file holds cannot be used: the file is in force";
             self.logger.say(Level::Err, text, &[("cause", &why)]);
@@ -31,11 +31,24 @@ impl Daemon {
         self.configure_with_keys(self.running.now.settings.clone());
     }
 
+    fn config(&self) -> std::path::PathBuf {
+        self.options.paths().config.unwrap_or(mpath_config::DEFAULT_CONFIG.into())
+    }
+
     /// Goes on beside an engine that was handed over; what was on trial is not.
     pub(super) fn pick_up(&mut self) {
         let kept = self.options.last_good.clone();
-        if let Ok((loaded, _)) = crate::last_good::load(&self.options.paths(), kept.as_deref()) {
-            self.begin(&loaded);
+        match crate::last_good::load(&self.options.paths(), kept.as_deref()) {
+            Ok((loaded, lines)) => {
+                lines.into_iter().for_each(|l| self.logger.log(l));
+                self.begin(&loaded);
+            }
+            Err(errors) => {
+                errors.problems().iter().for_each(|p| self.logger.log(refused_line(p)));
+                self.logger.say(Level::Err, "the file is broken: what was in force stays in force", &[]);
+                let dir = &self.options.state_dir;
+                self.running = Running::beside(self.engine.settings(), self.config(), dir);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::kernel::{KernelOp, Listen, Transmit};
 use std::time::{Duration, SystemTime};
 
-/// Pause before sockets that could not be opened are tried again.
+/// Pause before sockets that could not be opened, or a dump that failed, are tried again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 impl Daemon {
@@ -78,6 +78,7 @@ impl Daemon {
     /// Dumps everything; what was still to be read about the past is dropped.
     pub(super) fn resynchronise(&mut self) {
         self.memberships.follow(&self.listen.follow);
+        self.dump_again = None;
         let mut stale = Vec::new();
         let _ = self.kernel.read_events(&mut stale);
         match self.kernel.dump() {
@@ -85,7 +86,10 @@ impl Daemon {
                 self.names = dump.links.iter().map(|l| (l.index, l.name.clone())).collect();
                 self.queue.push_back(Input::Inventory(dump));
             }
-            Err(error) => self.logger.say(Level::Err, error.to_string(), &[]),
+            Err(error) => {
+                self.logger.say(Level::Err, error.to_string(), &[]);
+                self.dump_again = Some(clock::now() + LISTEN_AGAIN);
+            }
         }
     }
 

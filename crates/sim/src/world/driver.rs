@@ -297,12 +297,18 @@ impl World {
             return self.plan(us(1000), Happening::Reexec(self.daemon.life));
         }
         self.trace.note(self.now, "daemon runs itself again");
-        let written = serde_json::to_vec(engine);
-        let read = written.and_then(|bytes| serde_json::from_slice::<Engine>(&bytes));
-        let engine = match read {
-            Ok(engine) => engine.resumed("0.0.0-sim"),
+        let taken_over = serde_json::to_vec(engine).and_then(|written| {
+            let read: Engine = serde_json::from_slice(&written)?;
+            Ok((serde_json::to_vec(&read)? == written, read))
+        });
+        let engine = match taken_over {
+            Ok((true, engine)) => engine.resumed("0.0.0-sim"),
+            Ok((false, _)) => {
+                return self.violate("handover", "what is read is not what was written".to_owned());
+            }
             Err(e) => return self.violate("handover", e.to_string()),
         };
+        let settings = engine.settings().clone();
         let d = &mut self.daemon;
         d.engine = Some(engine);
         d.life += 1;
@@ -311,6 +317,7 @@ impl World {
         d.overflow = false;
         d.dumps = 0;
         d.requests.clear();
+        self.feed(Input::Configure(settings));
         let inventory = self.kernel.inventory();
         self.feed(Input::Inventory(inventory));
     }
