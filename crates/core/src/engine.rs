@@ -236,6 +236,7 @@ impl Engine {
             doubts.min(),
             self.beacons_deadline(),
             damped.min(),
+            self.settling_deadline(),
             batches.min(),
             self.held.iter().filter(|h| !h.due).map(|h| h.until).min(),
             self.announcer.next(),

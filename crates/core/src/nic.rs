@@ -26,6 +26,10 @@ pub const LINK_UP_PER_MIN: usize = 2;
 /// The window for [`LINK_UP_PER_MIN`].
 pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
 
+/// A NIC that was set up gets nothing back for so long while others can carry its data: whoever set it up (ifupdown, a
+/// network manager) puts addresses and routes on it himself, and must not find his place taken.
+pub const SETTLING: Duration = Duration::from_secs(2);
+
 /// Hosts whose echoes are remembered.
 const ECHOES: usize = 64;
 
@@ -52,6 +56,8 @@ pub struct Nic {
     pub appeared: Time,
     /// Some probe, of whatever kind, has been answered since the NIC appeared: no quiet period any more.
     pub answered: bool,
+    /// When it was set up last (admin up), until that has settled.
+    pub raised: Option<Time>,
     /// Times of the last link-up events, newest last.
     pub link_ups: [Option<Time>; LINK_UP_PER_MIN],
     /// A move to it could not be proved: it is avoided until then where there is another.
@@ -90,6 +96,7 @@ impl Nic {
             repaired: Time::default(),
             appeared: Time::default(),
             answered: false,
+            raised: None,
             link_ups: [None; LINK_UP_PER_MIN],
             distrusted: None,
             flap_told: false,

@@ -81,13 +81,19 @@ pub enum Fault {
     Restart {
         down: Duration,
         midway: bool,
+        /// Only so much of the journal is left, in millionths.
+        torn: Option<u32>,
     },
     /// The daemon gets no processor.
     Starve {
         time: Duration,
     },
-    /// The same settings again.
+    /// The settings of the world.
     Reload,
+    /// Other settings for a while.
+    Reconfigure {
+        change: u32,
+    },
     /// The program runs itself again in place.
     Reexec,
 }
@@ -108,6 +114,7 @@ impl Fault {
             Fault::Late { .. } => Fault::Late { permille: 0 },
             Fault::Twice { .. } => Fault::Twice { permille: 0 },
             Fault::Offline { nic } => Fault::Online { nic },
+            Fault::Reconfigure { .. } => Fault::Reload,
             _ => return None,
         })
     }
@@ -144,7 +151,8 @@ impl Schedule {
         let mut faults = Vec::new();
         let mut at = start;
         while at < end {
-            let fault = pick(s, &mut rng);
+            let fault = if s.churn { crate::churn::pick(s, &mut rng) } else { None };
+            let fault = fault.unwrap_or_else(|| pick(s, &mut rng));
             let hold = hold(fdt, s.orderly, &mut rng);
             faults.push((at, fault));
             if let Some(heal) = fault.heal() {
@@ -211,6 +219,7 @@ fn pick(s: &Scenario, rng: &mut Rng) -> Fault {
         89..=94 => Fault::Restart {
             down: rng.duration(Duration::from_millis(1), Duration::from_secs(3)),
             midway: rng.chance(500),
+            torn: None,
         },
         95..=97 => Fault::Starve { time: rng.duration(Duration::from_millis(1), s.slowest() * 2) },
         98 => Fault::Reexec,
@@ -243,6 +252,9 @@ fn heal_all(s: &Scenario, at: Time, faults: &mut Vec<(Time, Fault)>) {
     }
     for segment in 0..s.settings.groups.len() {
         faults.push((at, Fault::AllNodes { segment, alive: true }));
+    }
+    if s.churn {
+        faults.push((at, Fault::Reload));
     }
     for f in [
         Fault::Refuse { permille: 0 },

@@ -85,7 +85,13 @@ impl World {
             && d.doomed.is_none()
             && !self.starving()
             && self.hostile == Hostile::default()
+            && self.file == self.scenario.settings
             && self.mistreated.is_none_or(|at| self.now - at > RECONCILED)
+    }
+
+    /// The configuration file names the address.
+    pub(crate) fn declares(&self, addr: &IfAddr) -> bool {
+        self.file.groups.iter().any(|g| g.addresses.iter().any(|a| a.address == *addr))
     }
 
     /// Nothing is under way.
@@ -111,6 +117,7 @@ impl World {
         for t in 0..self.tracked.len() {
             let here = self.kernel.holds(&self.tracked[t].addr.address);
             let lost = self.tracked[t].present && !here && !self.tracked[t].forgotten;
+            let lost = lost && (!self.tracked[t].declared || self.declares(&self.tracked[t].addr));
             self.tracked[t].present = here;
             if lost {
                 let what = format!("{} is nowhere after the daemon's own requests", self.tracked[t].addr);

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use mpath_model::settings::Confirm;
+use mpath_sim::churn::CHURN;
 use mpath_sim::duo::Duo;
 use mpath_sim::loss::{self, Model};
 use mpath_sim::trace::Trace;
@@ -24,6 +25,9 @@ struct Options {
     /// Seed of the first world
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// Kill the daemon and change its configuration again and again
+    #[arg(long)]
+    churn: bool,
     /// Print every step (one world)
     #[arg(long)]
     trace: bool,
@@ -121,8 +125,9 @@ fn main() -> ExitCode {
         let (fdt, bursts) = (Duration::from_millis(fdt), bursts.map(Duration::from_millis));
         return losses(&Losses { fdt, hours, bursts, percent, confirm, seed });
     }
+    let first = options.seed | if options.churn { CHURN } else { 0 };
     if options.trace {
-        return traced(options.seed);
+        return traced(first);
     }
     let threads =
         options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
@@ -136,7 +141,7 @@ fn main() -> ExitCode {
             eprint!("\r{done} of {} worlds, {rate:.0}/s ", options.seeds);
         }
     };
-    let outcome = run_seeds(options.seed, options.seeds, threads, options.keep_going, &progress);
+    let outcome = run_seeds(first, options.seeds, threads, options.keep_going, &progress);
     let stats = &outcome.stats;
     let time = begun.elapsed().as_secs_f64();
     eprintln!("\r{} worlds in {time:.1} s, {:.0}/s            ", stats.worlds, stats.worlds as f64 / time);

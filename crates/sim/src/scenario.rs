@@ -36,6 +36,8 @@ pub struct Scenario {
     pub lan: Lan,
     /// NIC with a default route, for each family.
     pub default_route: [Option<usize>; 2],
+    /// The daemon is killed and its configuration changed again and again.
+    pub churn: bool,
     /// One fault after the other, each given the time to be dealt with, rather than all at once.
     pub orderly: bool,
     /// NICs keep IPv6 addresses on admin down even before the daemon asks for it.
@@ -54,6 +56,7 @@ impl Scenario {
             nics: Vec::new(),
             lan: Lan::default(),
             default_route: [None, None],
+            churn: seed >= crate::churn::CHURN,
             orderly: rng.chance(500),
             keep_addr: rng.chance(300),
             silent6: rng.chance(500),

@@ -18,7 +18,7 @@ use mpath_core::input::{BatchId, RequestId};
 use mpath_core::persist::Persistent;
 use mpath_core::{Action, Engine, Input};
 use mpath_model::kernel::{Heard, Listen, Neighbour, Packet, nud};
-use mpath_model::{IfIndex, KernelEvent, Route, Time};
+use mpath_model::{IfIndex, KernelEvent, Route, Settings, Time};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::net::IpAddr;
@@ -125,6 +125,8 @@ pub(crate) struct Daemon {
     pub(crate) batches: BTreeSet<BatchId>,
     pub(crate) starved_until: Time,
     pub(crate) backlog: VecDeque<Input>,
+    /// The journal is cut off there when it is read next, in millionths.
+    pub(crate) torn: Option<u32>,
     /// Dies in the next step that changes something, and stays dead for so long.
     pub(crate) doomed: Option<Duration>,
     pub(crate) requests: BTreeSet<RequestId>,
@@ -145,6 +147,10 @@ pub struct World {
     pub(crate) carrier: Vec<bool>,
     pub(crate) daemon: Daemon,
     pub(crate) hostile: Hostile,
+    /// The configuration file.
+    pub(crate) file: Settings,
+    /// A journal has been lost: nobody can know any more where adopted addresses and routes belong.
+    pub(crate) forgetful: bool,
     /// Last moment at which something was done to the world.
     pub(crate) disturbed: Time,
     /// Last moment at which requests were refused or events lost.

@@ -1,5 +1,6 @@
 //! The engine in a few hundred worlds, and the proof that the invariants notice a defective daemon.
 
+use mpath_sim::churn::CHURN;
 use mpath_sim::run_seeds;
 use mpath_sim::trace::Trace;
 use mpath_sim::world::{Sabotage, World};
@@ -25,6 +26,15 @@ fn no_invariant_breaks() {
     assert!(counts.iter().all(|n| *n > WORLDS), "{stats:?}");
     let rarer = [stats.group_failures, stats.restarts, stats.refused, stats.lost, stats.duties];
     assert!(rarer.iter().all(|n| *n > WORLDS / 10), "{stats:?}");
+}
+
+#[test]
+fn killed_and_configured_anew_again_and_again() {
+    let outcome = run_seeds(CHURN, 100, 2, false, &|_| {});
+    if let Some(report) = outcome.explain() {
+        panic!("{}\nreplay: mpath-sim --seed {} --seeds 1 --trace", report.violation, report.violation.seed);
+    }
+    assert!(outcome.stats.restarts > 300, "{:?}", outcome.stats);
 }
 
 /// Names of the invariants that a defect breaks within the first worlds.

@@ -4,6 +4,7 @@ use super::{Engine, GroupId, SCAN_INTERVAL};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
+use crate::nic::SETTLING;
 use mpath_model::kernel::{Inventory, KernelEvent};
 use mpath_model::{IfIndex, Time};
 
@@ -34,6 +35,7 @@ impl Engine {
                 }
                 _ => self.only_renews(event),
             };
+            self.note_raised(now, event);
             self.inventory.apply(event);
             match event {
                 KernelEvent::Link(link) if !link.up => self.note_loss(link.index),
@@ -65,6 +67,20 @@ impl Engine {
                     index.is_some_and(|i| self.inventory.routes().any(|x| x.dst == r.route.dst && x.uses(i)));
             }
         }
+    }
+
+    /// Somebody sets a NIC up.
+    fn note_raised(&mut self, now: Time, event: &KernelEvent) {
+        let KernelEvent::Link(link) = event else { return };
+        if link.up && self.inventory.links.get(&link.index).is_some_and(|l| !l.up) {
+            let nics = self.groups.iter_mut().flat_map(|g| &mut g.nics);
+            nics.filter(|n| n.index == Some(link.index)).for_each(|n| n.raised = Some(now));
+        }
+    }
+
+    /// When a NIC that was set up has settled.
+    pub(super) fn settling_deadline(&self) -> Option<Time> {
+        self.groups.iter().flat_map(|g| &g.nics).filter_map(|n| n.raised).min().map(|t| t + SETTLING)
     }
 
     /// What was on a NIC that went down or away is lost, not deleted on purpose, even if it is back already.
@@ -219,10 +235,16 @@ impl Engine {
         }
     }
 
-    /// Flap damping that has run out.
+    /// Flap damping and settling that have run out.
     pub(super) fn damping(&mut self, now: Time, out: &mut Vec<Action>) {
         for g in 0..self.groups.len() {
             for n in 0..self.groups[g].nics.len() {
+                let nic = &mut self.groups[g].nics[n];
+                if nic.raised.is_some_and(|t| now - t >= SETTLING) {
+                    nic.raised = None;
+                    self.dirty = true;
+                    self.check_repair(now, g, n, out);
+                }
                 self.repair_unprobed(now, g, n, out);
             }
         }

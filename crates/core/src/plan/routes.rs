@@ -51,6 +51,14 @@ fn away(group: &Group, h: &HomedRoute) -> bool {
 fn moved(group: &Group, inv: &Inventory, h: &HomedRoute) -> Option<Route> {
     let mut route = h.route.clone();
     route.protocol = PROTO_MPATHD;
+    // Where the original cannot be, its owner must be able to put it back: two routes of one metric do not go together.
+    let vacant = link(group, inv, h.home).is_none_or(|l| !l.up) || group.nics[h.home].raised.is_some();
+    let beside = |o: &HomedRoute| {
+        (o.route.dst, o.route.table) == (route.dst, route.table) && o.route.metric == route.metric + 1
+    };
+    if vacant && h.host != h.home && route.metric < u32::MAX && !group.routes.iter().any(beside) {
+        route.metric += 1;
+    }
     let mut hops: Vec<Hop> = Vec::new();
     for hop in &h.route.hops {
         let mut hop = hop.clone();

@@ -2,8 +2,11 @@
 
 use crate::common::*;
 use mpath_core::Input;
+use mpath_model::Route;
 use mpath_model::event::EventKind;
-use mpath_model::kernel::{KernelEvent, KernelOp, Sysctl};
+use mpath_model::kernel::{KernelEvent, KernelOp, Rule, Sysctl};
+use mpath_model::settings::ProbeMode;
+use mpath_model::status::InterfaceState;
 
 fn adds(lab: &Lab, address: &str) -> usize {
     let add = |op: &KernelOp| matches!(op, KernelOp::AddAddress(a) if a.addr.address == ip(address));
@@ -123,4 +126,81 @@ fn a_route_of_ours_that_is_deleted_comes_back() {
     }
     lab.run(secs(70));
     assert!(lab.kernel.routes.iter().any(|r| r.protocol == 77 && r.uses(ETH1)));
+}
+
+/// `ifdown eth0; ifup eth0`, as ifupdown does it: whoever sets the NIC up finds the place of his address and of his route free,
+/// and the host is reachable all the time.
+#[test]
+fn who_sets_a_nic_up_puts_back_himself_what_belongs_there() {
+    let spec = Spec { probe: ProbeMode::Link, four: false, data: vec![], ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.put(ETH0, "192.0.2.50/24");
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    let found = lab.kernel.routes.iter().find(|r| r.is_default()).unwrap().clone();
+    let defaults = |lab: &Lab| -> Vec<Route> {
+        lab.kernel.routes.iter().filter(|r| r.is_default() && r.table == 254).cloned().collect()
+    };
+    for round in 0..3 {
+        assert_eq!(lab.kernel.apply(&KernelOp::DelRoute(found.clone())), 0);
+        lab.deliver();
+        lab.run(ms(2));
+        lab.kernel.drop_address(ETH0, &"192.0.2.50/24".parse().unwrap());
+        lab.deliver();
+        lab.run(ms(2));
+        lab.kernel.admin(ETH0, false);
+        lab.deliver();
+        lab.run(secs(1));
+        assert_eq!(lab.where_is("192.0.2.50"), [ETH1], "{round} {}", lab.story());
+        let lent = defaults(&lab);
+        assert!(lent.len() == 1 && lent[0].uses(ETH1) && lent[0].metric != found.metric, "{lent:?}");
+
+        lab.kernel.put(ETH0, "192.0.2.50/24");
+        lab.deliver();
+        lab.run(ms(2));
+        lab.kernel.admin(ETH0, true);
+        lab.deliver();
+        lab.run(ms(20));
+        assert!(defaults(&lab).iter().all(|r| r.metric != found.metric), "the place is free: {:?}", lab.ops);
+        lab.kernel.add_route(found.clone());
+        lab.deliver();
+        lab.run(secs(1));
+        assert_eq!(lab.where_is("192.0.2.50"), [ETH1]);
+        lab.run(secs(65));
+        assert_eq!(lab.where_is("192.0.2.50"), [ETH0], "{}", lab.story());
+        assert_eq!(defaults(&lab), [found.clone()], "exactly as it was");
+    }
+}
+
+#[test]
+fn the_only_usable_nic_is_not_waited_for() {
+    let spec = Spec { probe: ProbeMode::Link, four: false, ..Spec::default() };
+    let mut lab = spec.lab();
+    lab.carrier(&[ETH1], false);
+    lab.run(secs(1));
+    lab.kernel.admin(ETH0, false);
+    lab.deliver();
+    lab.run(secs(1));
+    lab.kernel.admin(ETH0, true);
+    lab.deliver();
+    lab.run(ms(300));
+    assert_eq!(lab.state("eth0"), InterfaceState::Ok, "{}", lab.story());
+    assert!(lab.kernel.routes.iter().any(|r| r.is_default() && r.uses(ETH0)));
+}
+
+#[test]
+fn a_rule_of_ours_that_is_deleted_comes_back_and_is_not_fought_for() {
+    let mut lab = Spec { data: vec![("192.0.2.10/24", 0), ("192.0.2.20/24", 1)], ..Spec::default() }.lab();
+    let of_it = |r: &&Rule| r.priority == 7710 && r.from.is_some_and(|a| a.address == ip("192.0.2.10"));
+    for n in 0..6 {
+        let rule = lab.kernel.rules.iter().find(of_it).copied();
+        assert_eq!(rule.is_none(), n >= 4, "{n} {}", lab.story());
+        let Some(rule) = rule else { continue };
+        assert_eq!(lab.kernel.apply(&KernelOp::DelRule(rule)), 0);
+        lab.deliver();
+        lab.run(ms(100));
+    }
+    assert_eq!(alarms(&lab, "rule 77"), 2, "{}", lab.story());
+    lab.run(secs(70));
+    assert!(lab.kernel.rules.iter().any(|r| of_it(&r)), "tried again");
 }

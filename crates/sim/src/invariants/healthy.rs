@@ -41,6 +41,7 @@ impl World {
             }
             let lossy = self.interface(&status, t.home).is_some_and(|i| i.degraded);
             let wanted = self.scenario.settings.groups[group].failback && broken != Some(t.home) && !lossy;
+            let wanted = wanted && (t.declared || !self.forgetful);
             if wanted && host != t.home {
                 return Err(format!(
                     "{} is on {}, not home on {home}",
@@ -98,6 +99,7 @@ impl World {
                 return Err(format!("the way to {} is {way:?}", r.dst));
             }
             let own = self.scenario.settings.groups[group].failback && broken != Some(nic);
+            let own = own && !self.forgetful;
             if own && !self.removed[nic] && !self.kernel.routes().contains(r) {
                 return Err(format!("the route {r:?} is not as it was found"));
             }

@@ -5,6 +5,7 @@ use crate::faults::Fault;
 use crate::lan::Nic;
 use mpath_core::Input;
 use mpath_core::input::Command;
+use mpath_model::Settings;
 use mpath_model::kernel::KernelOp;
 use std::time::Duration;
 
@@ -64,8 +65,9 @@ impl World {
             Fault::Twice { permille } => self.hostile.twice = permille,
             Fault::Offline { nic } => self.request(nic, Command::Offline),
             Fault::Online { nic } => self.request(nic, Command::Online),
-            Fault::Restart { down, midway } => {
+            Fault::Restart { down, midway, torn } => {
                 if self.daemon.engine.is_some() {
+                    self.daemon.torn = torn;
                     if midway {
                         self.daemon.doomed = Some(down);
                     } else {
@@ -80,11 +82,17 @@ impl World {
                 }
             }
             Fault::Reexec => self.reexec(),
-            Fault::Reload => {
-                let settings = self.scenario.settings.clone();
-                self.feed(Input::Configure(settings));
+            Fault::Reload => self.reload(self.scenario.settings.clone()),
+            Fault::Reconfigure { change } => {
+                self.reload(crate::churn::altered(&self.scenario.settings, change));
             }
         }
+    }
+
+    /// Writes the file and has the daemon read it, if one runs.
+    fn reload(&mut self, settings: Settings) {
+        self.file = settings.clone();
+        self.feed(Input::Configure(settings));
     }
 
     fn note_mistreatment(&mut self) {

@@ -49,6 +49,8 @@ impl World {
                 }
                 self.apply_batch(batch, &ops);
             }
+            // The file is replaced as a whole, or not at all.
+            Action::Persist(_) if cut && self.rng.chance(500) => {}
             Action::Persist(p) => self.daemon.persist = Some(p),
             Action::Resynchronise => {
                 self.daemon.dumps += 1;
@@ -259,7 +261,8 @@ impl World {
         self.daemon.life += 1;
         self.daemon.engine = Some(Engine::new(self.rng.next(), "0.0.0-sim"));
         self.trace.note(self.now, "daemon starts");
-        self.feed(Input::Configure(self.scenario.settings.clone()));
+        self.tear_journal();
+        self.feed(Input::Configure(self.file.clone()));
         if let Some(p) = self.daemon.persist.clone() {
             self.feed(Input::Restore(p));
         }
@@ -267,6 +270,17 @@ impl World {
             let inventory = self.kernel.inventory();
             self.feed(Input::Inventory(inventory));
         }
+    }
+
+    /// What cannot be understood is set aside, as the daemon does it.
+    fn tear_journal(&mut self) {
+        let Some(millionths) = self.daemon.torn.take() else { return };
+        let Some(journal) = &self.daemon.persist else { return };
+        let Ok(mut bytes) = serde_json::to_vec(journal) else { return };
+        bytes.truncate(bytes.len() * millionths as usize / 1_000_000);
+        self.daemon.persist = serde_json::from_slice(&bytes).ok();
+        self.forgetful |= self.daemon.persist.is_none();
+        self.trace.note(self.now, &format!("journal cut after {} bytes", bytes.len()));
     }
 
     pub(super) fn die(&mut self, down: Duration) {

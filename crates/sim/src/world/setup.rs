@@ -32,6 +32,8 @@ impl World {
             carrier: vec![true; count],
             daemon: Daemon::default(),
             hostile: Hostile::default(),
+            file: scenario.settings.clone(),
+            forgetful: false,
             disturbed: Time(0),
             mistreated: None,
             tracked: Vec::new(),
