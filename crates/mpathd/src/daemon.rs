@@ -255,6 +255,7 @@ impl Daemon {
         }
         if let Some(line) = self.journal.tend(now) {
             self.alarm(line);
+            self.keep_changes();
         }
         if let Some(line) = self.server.tend(now) {
             self.alarm(line);

@@ -85,6 +85,13 @@ impl Host {
             .context(|| format!("rename {name} to {new} on {}", self.name()))
     }
 
+    /// Moves an interface to another host.
+    pub fn give(&self, name: &str, to: &Host) -> Result<(), Error> {
+        let index = self.index_of(name)?;
+        create::give(&mut self.netlink(), index, to.fd())
+            .context(|| format!("move {name} from {} to {}", self.name(), to.name()))
+    }
+
     /// Sets a link-layer address.
     pub fn set_mac(&self, name: &str, mac: Mac) -> Result<(), Error> {
         let index = self.index_of(name)?;

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::adopt;
 use crate::detection::DetectionTime;
 use crate::group::{Group, HomedAddress, HomedRoute, NicId};
+use mpath_model::IfAddr;
 use mpath_model::settings::{self, Settings};
 
 impl Engine {
@@ -181,6 +182,14 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
             rest.condemned.extend(installed);
         }
     }
+    // What is wanted again by now has not gone yet, perhaps, and must not go any more.
+    let tested = |g: &Group, a: &IfAddr| {
+        let mut nics = g.nics.iter().filter(|n| old.nic_named(n.name()).is_some());
+        nics.any(|n| crate::plan::configured(n).iter().any(|t| t.address == a.address))
+    };
+    let wanted =
+        |g: &Group, a: &IfAddr| g.addresses.iter().any(|d| d.addr.address == a.address) || tested(g, a);
+    rest.condemned.retain(|a| !new.iter().any(|g| wanted(g, a)));
     rest.leaving = (0..rest.nics.len()).filter(|n| !kept(rest.nics[*n].name())).collect();
     let leaving = !rest.leaving.is_empty();
     (leaving || !rest.addresses.is_empty() || !rest.routes.is_empty() || !rest.condemned.is_empty())

@@ -2,7 +2,9 @@
 //! middle of each.
 
 use crate::common::*;
+use mpath_core::Input;
 use mpath_core::input::Command;
+use mpath_model::kernel::KernelOp;
 use mpath_model::{Address, Route, Settings, kernel::Sysctl, settings};
 use std::collections::BTreeMap;
 
@@ -185,6 +187,36 @@ fn well(lab: &mut Lab, what: &str) {
     };
     let strays: Vec<_> = ours.filter(|r| !member(r.hops[0].index)).collect();
     assert!(strays.is_empty(), "{what}: {strays:?}");
+}
+
+#[test]
+fn a_change_that_is_taken_back_at_once_takes_nothing_away() {
+    for (what, change) in changes() {
+        for steps in 0..6 {
+            let (mut lab, _) = lab();
+            let before = lab.settings.clone();
+            lab.reload(change);
+            for _ in 0..steps {
+                lab.step(lab.now + ms(5));
+            }
+            lab.mark();
+            lab.settings = before.clone();
+            lab.feed(Input::Configure(before));
+            lab.run(secs(2));
+            for address in ["192.0.2.10", "192.0.2.20", "192.0.2.50", "192.0.2.60"] {
+                let text = lab.story();
+                assert_eq!(lab.where_is(address).len(), 1, "{what}, after {steps} steps: {address}\n{text}");
+            }
+            let back = lab.ops.iter().rposition(|(_, op)| matches!(op, KernelOp::AddAddress(_)));
+            let gone = |(_, op): &&(_, KernelOp)| match op {
+                KernelOp::DelAddress { addr, .. } => addr.address == ip("192.0.2.10"),
+                _ => false,
+            };
+            let after = &lab.ops[back.unwrap_or(0)..];
+            assert_eq!(after.iter().filter(gone).count(), 0, "{what}, after {steps} steps");
+            well(&mut lab, &format!("{what}, taken back after {steps} steps"));
+        }
+    }
 }
 
 #[test]

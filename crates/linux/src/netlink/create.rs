@@ -173,6 +173,11 @@ pub fn rename(socket: &mut Socket, index: IfIndex, name: &str) -> Result<(), Err
     change(socket, index, LinkAttribute::IfName(name.to_owned()))
 }
 
+/// Moves an interface to the network namespace of this descriptor.
+pub fn give(socket: &mut Socket, index: IfIndex, namespace: i32) -> Result<(), Error> {
+    change(socket, index, LinkAttribute::NetNsFd(namespace))
+}
+
 /// Sets the link-layer address.
 pub fn set_mac(socket: &mut Socket, index: IfIndex, mac: Mac) -> Result<(), Error> {
     change(socket, index, LinkAttribute::Address(mac.0.to_vec()))

@@ -120,7 +120,11 @@ impl Daemon {
         self.configure(settings, keys);
     }
 
-    fn keep_changes(&mut self) {
+    /// Keeps changes that no file holds for the next start; a trial is no such change yet.
+    pub(super) fn keep_changes(&mut self) {
+        if self.running.trial.is_some() {
+            return;
+        }
         if let Err(e) = self.running.keep() {
             let text = "changes cannot be kept for a restart";
             self.logger.say(Level::Err, text, &[("cause", &e.to_string())]);

@@ -4,15 +4,30 @@ use super::Finding;
 use super::host::Host;
 
 pub(super) fn all(host: &Host, nics: &[String]) -> Vec<Finding> {
-    nics.iter().flat_map(|nic| of(host, nic)).collect()
+    nics.iter().flat_map(|nic| of(host, nic)).chain(cloud_init(host)).collect()
+}
+
+/// cloud-init writes the configuration of every NIC anew at each boot, unless told not to.
+fn cloud_init(host: &Host) -> Option<Finding> {
+    host.read("etc/cloud/cloud.cfg")?;
+    let files = ["99-mpathd.cfg", "99-disable-network-config.cfg"];
+    let told = |name: &str| {
+        let text = host.read(&format!("etc/cloud/cloud.cfg.d/{name}")).unwrap_or_default();
+        text.contains("network:") && text.contains("config: disabled")
+    };
+    (!files.into_iter().any(told)).then(|| {
+        Finding::hint(
+            "cloud-init",
+            "it configures the network anew at each boot, over what was changed since",
+            "write \"network: {config: disabled}\" to /etc/cloud/cloud.cfg.d/99-mpathd.cfg",
+        )
+    })
 }
 
 fn of(host: &Host, nic: &str) -> Vec<Finding> {
     let Some(link) = host.link(nic) else { return Vec::new() };
-    [networkd(host, nic, link.index), network_manager(host, nic, link.index), dhcp(host, nic)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let all = [networkd(host, nic, link.index), network_manager(host, nic, link.index), dhcp(host, nic)];
+    all.into_iter().chain([ifupdown(host, nic)]).flatten().collect()
 }
 
 /// systemd-networkd tells in /run/systemd/netif/links/INDEX which file it applies.
@@ -31,10 +46,12 @@ fn networkd(host: &Host, nic: &str, index: u32) -> Option<Finding> {
         return None;
     }
     let name = file.rsplit('/').next().unwrap_or_default();
+    // netplan writes below /run and leaves drop-ins in /etc alone.
+    let author = if name.contains("-netplan-") { " (written by netplan)" } else { "" };
     Some(Finding::obstacle(
         nic,
         format!(
-            "systemd-networkd manages it by {file} and removes foreign addresses and routes when it restarts"
+            "systemd-networkd manages it by {file}{author} and removes foreign addresses and routes when it restarts"
         ),
         format!(
             "write \"[Network]\\nKeepConfiguration=static\" to /etc/systemd/network/{name}.d/mpathd.conf, and \
@@ -56,6 +73,19 @@ fn network_manager(host: &Host, nic: &str, index: u32) -> Option<Finding> {
                 "write \"[keyfile]\\nunmanaged-devices=interface-name:{nic}\" to \
                  /etc/NetworkManager/conf.d/mpathd.conf; nmcli general reload"
             ),
+        )
+    })
+}
+
+/// ifupdown keeps in /run/network/ifstate what it has set up. It takes away only what it has put there itself.
+fn ifupdown(host: &Host, nic: &str) -> Option<Finding> {
+    let state = host.read("run/network/ifstate")?;
+    state.lines().any(|l| l == nic || l.starts_with(&format!("{nic}="))).then(|| {
+        Finding::hint(
+            nic,
+            "ifupdown has set it up: `ifdown` takes its addresses away, which moves them to another NIC, and `ifup` \
+             brings them home",
+            "nothing to write; to take it out of service without that, `mpathctl offline` it first",
         )
     })
 }

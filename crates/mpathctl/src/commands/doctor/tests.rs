@@ -107,6 +107,25 @@ fn managers_are_told_to_keep_off() {
 }
 
 #[test]
+fn whoever_writes_the_configuration_of_others_is_known() {
+    let nics = || vec![link(1, "eth0", 1), link(2, "eth1", 2)];
+    let netplan = "ADMIN_STATE=configured\nNETWORK_FILE=/run/systemd/network/10-netplan-eth0.network\n";
+    let files = [
+        ("run/systemd/netif/links/1", netplan),
+        ("run/network/ifstate", "lo=lo\neth1=eth1"),
+        ("etc/cloud/cloud.cfg", "users: []\n"),
+    ];
+    let list = found(&files, nics());
+    assert_eq!(list.len(), 3, "{list:?}");
+    assert!(list[0].contains("(written by netplan)"), "{list:?}");
+    assert!(list[0].contains("to /etc/systemd/network/10-netplan-eth0.network.d/mpathd.conf"), "{list:?}");
+    assert!(list[1].starts_with("eth1: ifupdown has set it up"), "{list:?}");
+    assert!(list[2].contains("network: {config: disabled}"), "{list:?}");
+    let told = [files[2], ("etc/cloud/cloud.cfg.d/99-mpathd.cfg", "network: {config: disabled}\n")];
+    assert_eq!(found(&told, nics()), [] as [String; 0]);
+}
+
+#[test]
 fn obstacles_come_with_their_remedies() {
     let list = [
         Finding::obstacle("eth1", "rp_filter is strict", "sysctl -w net.ipv4.conf.eth1.rp_filter=2"),
