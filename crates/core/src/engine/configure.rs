@@ -107,7 +107,8 @@ fn build(settings: &settings::Group, old: &[Group]) -> Group {
         let left = before.nics.iter().filter(|n| group.nic_named(n.name()).is_none());
         group.former = before.former.iter().copied().chain(left.filter_map(|n| n.index)).collect();
     }
-    for other in old.iter().filter(|o| !o.anonymous && !o.retiring && o.settings.name != settings.name) {
+    // What was on its way out and has not gone home yet stays with its NIC, too.
+    for other in old.iter().filter(|o| !o.anonymous && (o.retiring || o.settings.name != settings.name)) {
         take_along(&mut group, other);
     }
     group
@@ -125,13 +126,17 @@ fn take_along(group: &mut Group, other: &Group) {
             group.addresses.push(HomedAddress { home, host, seen: false, missing: None, ..a.clone() });
         }
         if home.is_some() || known || test {
-            group.lenders.extend(other.nics[a.host].index);
+            // One that is on its way home may still be anywhere.
+            let from = other.nics.iter().enumerate().filter(|(n, _)| other.retiring || *n == a.host);
+            group.lenders.extend(from.filter_map(|(_, nic)| nic.index));
         }
     }
     for r in &other.routes {
-        if let Some(home) = same_nic(other, r.home, group) {
+        let known = group.routes.iter().any(|x| x.index == r.index && x.route == r.route);
+        if let Some(home) = same_nic(other, r.home, group).filter(|_| !known) {
             let host = same_nic(other, r.host, group).unwrap_or(home);
             group.routes.push(HomedRoute { home, host, seen: false, missing: None, ..r.clone() });
+            group.lenders.extend(other.nics.iter().filter_map(|n| n.index).filter(|_| other.retiring));
         }
     }
 }
@@ -146,14 +151,18 @@ fn keep_adopted(group: &mut Group, before: &Group) {
     for a in kept {
         let declared = group.addresses.iter().any(|d| d.addr.address == a.addr.address);
         if let (Some(home), false) = (same_nic(before, a.home, group), declared) {
-            let host = same_nic(before, a.host, group).unwrap_or(home);
-            group.addresses.push(HomedAddress { home, host, ..a.clone() });
+            let stays = same_nic(before, a.host, group);
+            let (host, seen) = (stays.unwrap_or(home), a.seen && stays.is_some());
+            let missing = a.missing.filter(|_| seen);
+            group.addresses.push(HomedAddress { home, host, seen, missing, ..a.clone() });
         }
     }
     for r in &before.routes {
         if let Some(home) = same_nic(before, r.home, group) {
-            let host = same_nic(before, r.host, group).unwrap_or(home);
-            group.routes.push(HomedRoute { home, host, ..r.clone() });
+            let stays = same_nic(before, r.host, group);
+            let (host, seen) = (stays.unwrap_or(home), r.seen && stays.is_some());
+            let missing = r.missing.filter(|_| seen);
+            group.routes.push(HomedRoute { home, host, seen, missing, ..r.clone() });
         }
     }
 }

@@ -149,6 +149,10 @@ fn changes() -> Vec<(&'static str, Change)> {
             s.groups[0].interfaces[2].test_addresses.clear();
             s.groups[0].interfaces[2].standby = true;
         }),
+        ("the NIC that hosts what another one lost leaves", |s| {
+            s.groups[0].interfaces.remove(1);
+            s.groups[0].addresses[1].home = "eth2".into();
+        }),
         ("an adopted address, wherever it is, becomes a test address", |s| {
             let test = "192.0.2.50/24".parse().unwrap();
             s.groups[0].interfaces[0].test_addresses = vec![settings::TestAddress::Address(test)];
@@ -207,13 +211,17 @@ fn a_change_that_is_taken_back_at_once_takes_nothing_away() {
                 let text = lab.story();
                 assert_eq!(lab.where_is(address).len(), 1, "{what}, after {steps} steps: {address}\n{text}");
             }
-            let back = lab.ops.iter().rposition(|(_, op)| matches!(op, KernelOp::AddAddress(_)));
-            let gone = |(_, op): &&(_, KernelOp)| match op {
-                KernelOp::DelAddress { addr, .. } => addr.address == ip("192.0.2.10"),
-                _ => false,
+            // Where it belongs it is not taken away once it has been put back.
+            let place = |op: &KernelOp| match op {
+                KernelOp::AddAddress(a) if a.addr.address == ip("192.0.2.10") => Some((true, a.index)),
+                KernelOp::DelAddress { index, addr } if addr.address == ip("192.0.2.10") => {
+                    Some((false, *index))
+                }
+                _ => None,
             };
-            let after = &lab.ops[back.unwrap_or(0)..];
-            assert_eq!(after.iter().filter(gone).count(), 0, "{what}, after {steps} steps");
+            let here: Vec<bool> =
+                lab.ops.iter().filter_map(|(_, op)| place(op)).filter(|p| p.1 == ETH0).map(|p| p.0).collect();
+            assert!(here.iter().filter(|add| !**add).count() == 0, "{what}, after {steps} steps: {here:?}");
             well(&mut lab, &format!("{what}, taken back after {steps} steps"));
         }
     }

@@ -69,10 +69,9 @@ impl Stage {
         let line = |user: &&str| format!("{user}:x:0:\n");
         replace("/etc/group", &users.iter().chain(&["netdev"]).map(line).collect::<String>());
         write("/etc/systemd/network/99-none.network", "[Match]\nName=none\n");
-        for dir in ["/run/systemd/netif", "/run/network", "/run/dbus", "/run/dhcpcd", "/etc/network/if-up.d"]
-        {
-            fs::create_dir_all(dir).unwrap();
-        }
+        let hooks = ["pre-up", "up", "down", "post-down"].map(|when| format!("/etc/network/if-{when}.d"));
+        let dirs = ["/run/systemd/netif", "/run/network", "/run/dbus", "/run/dhcpcd"].map(str::to_owned);
+        hooks.iter().chain(&dirs).for_each(|dir| fs::create_dir_all(dir).unwrap());
         // Without udev: programs that find /sys read-only do not wait for it.
         let none: Option<&str> = None;
         let sys = || mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::MS_RDONLY, none);
