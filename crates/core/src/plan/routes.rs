@@ -159,9 +159,11 @@ fn surplus(
     let awaited = |r: &Route| adds.iter().any(|a| a.dst == r.dst && a.table == r.table);
     for r in inv.routes().filter(|r| member(r) && !awaited(r)) {
         let kept = |h: &HomedRoute| !away(group, h) && at_home(group, r, h);
-        let ours = r.protocol == PROTO_MPATHD
-            && !wanted.iter().any(|w| same(w, r))
-            && !group.routes.iter().any(kept);
+        // Without a journal routes of ours are claimed: what one has lent may be what another one wants.
+        if wanted.iter().any(|w| same(w, r)) {
+            continue;
+        }
+        let ours = r.protocol == PROTO_MPATHD && !group.routes.iter().any(kept);
         let lent = group
             .routes
             .iter()
