@@ -138,8 +138,12 @@ impl Engine {
 
     /// Drops former interfaces that are gone or members again.
     fn sync_former(&mut self, g: GroupId) {
+        // What another group has there by now is its own: only strays of ours may not stay.
+        let others = self.groups.iter().enumerate().filter(|(o, other)| *o != g && !other.retiring);
+        let taken: Vec<IfIndex> = others.flat_map(|(_, o)| &o.nics).filter_map(|n| n.index).collect();
         let group = &mut self.groups[g];
         let members: Vec<IfIndex> = group.nics.iter().filter_map(|n| n.index).collect();
+        group.lenders.extend(group.former.extract_if(.., |i| taken.contains(i)));
         let links = &self.inventory.links;
         group.former.retain(|i| links.contains_key(i) && !members.contains(i));
         group.lenders.retain(|i| links.contains_key(i) && !members.contains(i));
