@@ -24,6 +24,7 @@ pub mod persist;
 mod placement;
 mod plan;
 mod probe;
+pub mod recording;
 mod rng;
 mod snapshot;
 mod verdict;

@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Doctor(crate::commands::doctor::Args),
     /// Translate foreign configurations into a mpathd.toml
     Import(crate::commands::import::Args),
+    /// Play a recording of the daemon again and explain each decision
+    Replay(crate::commands::replay::Args),
     /// Change or show interfaces in the words of ifconfig
     Ifconfig(crate::commands::ifconfig::Args),
     /// Wait until every group and lagg has a usable NIC

@@ -13,6 +13,7 @@ pub(crate) mod online;
 pub(crate) mod plan;
 pub(crate) mod release;
 pub(crate) mod reload;
+pub(crate) mod replay;
 pub(crate) mod status;
 pub(crate) mod top;
 pub(crate) mod trial;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
         Command::Reload(args) => reload::run(cli, args),
         Command::Release(args) => release::run(cli, args),
         Command::Import(args) => import::run(args),
+        Command::Replay(args) => replay::run(cli, args),
         Command::Save => trial::save(cli),
         Command::Try(args) => trial::run(cli, args),
         Command::Confirm => trial::confirm(cli),

@@ -8,6 +8,8 @@ mod ifconfig;
 mod planted;
 #[path = "operator/quickstart.rs"]
 mod quickstart;
+#[path = "operator/replay.rs"]
+mod replay;
 #[path = "operator/tool.rs"]
 mod tool;
 #[path = "operator/trial.rs"]

@@ -24,6 +24,7 @@ use crate::journal::Journal;
 use crate::last_good;
 use crate::log::Logger;
 use crate::options::Options;
+use crate::recorder::Recorder;
 use crate::running::Running;
 use crate::wallclock::WallClock;
 use carrier::Carrier;
@@ -73,6 +74,7 @@ pub(crate) struct Daemon {
     listen_again: Option<Time>,
     dump_again: Option<Time>,
     look: sysctls::Look,
+    recorder: Option<Recorder>,
     names: HashMap<IfIndex, String>,
     queue: VecDeque<Input>,
     actions: Vec<Action>,
@@ -123,6 +125,7 @@ impl Daemon {
             listen_again: None,
             dump_again: None,
             look: sysctls::Look::default(),
+            recorder: None,
             names: HashMap::new(),
             queue: VecDeque::new(),
             actions: Vec::new(),
@@ -191,8 +194,20 @@ impl Daemon {
         }
     }
 
-    /// Lets event programs finish, then writes out what is left of the log.
-    pub(crate) fn close(self, patience: Duration) {
+    /// Records every input from now on.
+    pub(crate) fn record(&mut self, recorder: Option<Recorder>) {
+        self.recorder = recorder;
+    }
+
+    /// Writes the recording out and ends it.
+    fn end_recording(&mut self) {
+        let complaint = self.recorder.take().and_then(Recorder::close);
+        complaint.into_iter().for_each(|line| self.logger.log(line));
+    }
+
+    /// Lets event programs finish, then writes out what is left of the recording and of the log.
+    pub(crate) fn close(mut self, patience: Duration) {
+        self.end_recording();
         self.hooks.close(HOOKS_PATIENCE).into_iter().for_each(|l| self.logger.log(l));
         self.logger.close(patience);
     }
@@ -206,7 +221,14 @@ impl Daemon {
     fn drain_queue(&mut self) {
         while let Some(input) = self.queue.pop_front() {
             let mut actions = std::mem::take(&mut self.actions);
-            self.engine.handle(clock::now(), input, &mut actions);
+            let now = clock::now();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.before(&self.engine, now, &input);
+            }
+            self.engine.handle(now, input, &mut actions);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.after(actions.len());
+            }
             if self.kernel.has_committed() {
                 fast::kernel_first(&mut actions);
             }

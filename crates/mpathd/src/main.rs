@@ -11,6 +11,7 @@ mod last_good;
 mod lock;
 mod log;
 mod options;
+mod recorder;
 mod running;
 mod sandbox;
 mod start;

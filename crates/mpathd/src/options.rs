@@ -32,6 +32,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) last_good: Option<PathBuf>,
 
+    /// Write everything that happens into FILE, for `mpathctl replay`; what an earlier run wrote there becomes FILE.1
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
     /// Take back everything that an earlier run has installed, and exit: addresses go home, routes and sysctls are as they were found
     #[arg(long, conflicts_with_all = ["daemonize", "check"])]
     pub(crate) release: bool,
@@ -49,10 +53,9 @@ impl Options {
     /// The same with paths that do not depend on the working directory, which a daemon leaves.
     pub(crate) fn absolute(mut self) -> std::io::Result<Options> {
         self.state_dir = std::path::absolute(&self.state_dir)?;
-        for path in [&mut self.config, &mut self.defaults, &mut self.socket, &mut self.last_good]
-            .into_iter()
-            .flatten()
-        {
+        let named =
+            [&mut self.config, &mut self.defaults, &mut self.socket, &mut self.last_good, &mut self.record];
+        for path in named.into_iter().flatten() {
             *path = std::path::absolute(&*path)?;
         }
         Ok(self)

@@ -40,12 +40,13 @@ pub(crate) fn leave(sandbox: &Sandbox) -> impl Iterator<Item = (&'static str, Bo
     INHERITED.into_iter().zip(sandbox.leave())
 }
 
-/// Where the daemon writes: its state, which may have to be made anew, the socket, the configuration (`mpathctl save`) and the
-/// last good one.
+/// Where the daemon writes: its state, which may have to be made anew, the socket, the configuration (`mpathctl save`), the
+/// last good one and the recording.
 fn writable(options: &Options) -> Vec<PathBuf> {
     let config = options.paths().config.unwrap_or(mpath_config::DEFAULT_CONFIG.into());
-    let files =
-        [Some(options.state_dir.clone()), Some(options.socket()), Some(config), options.last_good.clone()];
+    let more = [options.last_good.clone(), options.record.clone()];
+    let files = [options.state_dir.clone(), options.socket(), config].into_iter().map(Some).chain(more);
+    let files: Vec<_> = files.collect();
     let beside = files.iter().flatten().filter_map(|file| file.parent()).map(PathBuf::from);
     beside.chain([options.state_dir.clone()]).collect()
 }

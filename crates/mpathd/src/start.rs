@@ -10,6 +10,7 @@ use crate::last_good;
 use crate::lock::Lock;
 use crate::log::{Logger, Sink};
 use crate::options::Options;
+use crate::recorder;
 use crate::sandbox;
 use crate::wallclock::WallClock;
 use mpath_config::Loaded;
@@ -83,8 +84,9 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     if let Some(fd) = hooks.fd() {
         poll.watch_hooks(fd).map_err(cannot)?;
     }
+    let recorder = recorder::of(&options, &clock).map_err(cannot)?;
     let with = |engine| {
-        Daemon::new(
+        let mut daemon = Daemon::new(
             engine,
             kernel,
             Probes::new(),
@@ -97,7 +99,9 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
             options,
             program,
             sandbox,
-        )
+        );
+        daemon.record(recorder);
+        daemon
     };
     let mut daemon = match start {
         Start::Again(engine) => {

@@ -25,8 +25,10 @@ impl Daemon {
         self.again = None;
         self.logger.say(Level::Info, "mpathd runs its program file again", &[]);
         self.logger.flush(FLUSH);
+        self.end_recording();
         let left: Vec<_> = self.hooks.leave().into_iter().chain(sandbox::leave(&self.sandbox)).collect();
         let error = self.program.run_again(&self.engine, &left);
+        self.recorder = crate::recorder::of(&self.options, &self.clock).unwrap_or_default();
         self.logger.say(Level::Err, error.to_string(), &[]);
     }
 
