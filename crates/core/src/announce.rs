@@ -16,11 +16,13 @@ pub struct Announcer {
     queue: BTreeMap<(Time, u64), KernelOp>,
     count: u64,
     pace: Duration,
+    /// Not before this: the pace has been used up until then.
+    free: Time,
 }
 
 impl Default for Announcer {
     fn default() -> Announcer {
-        Announcer { queue: BTreeMap::new(), count: 0, pace: Duration::from_millis(1) }
+        Announcer { queue: BTreeMap::new(), count: 0, pace: Duration::from_millis(1), free: Time::default() }
     }
 }
 
@@ -48,6 +50,7 @@ impl Announcer {
         }
         let moved: BTreeSet<IpAddr> = all.iter().filter_map(subject).map(|(_, a)| a).collect();
         self.queue.retain(|_, op| subject(op).is_some_and(|(_, a)| !moved.contains(&a)));
+        let done: BTreeSet<&KernelOp> = done.iter().collect();
         for t in times {
             // What cannot go at once follows at the first time.
             let left = all.iter().filter(|op| !t.is_zero() || !done.contains(op));
@@ -65,7 +68,7 @@ impl Announcer {
 
     /// When the next one is due.
     pub fn next(&self) -> Option<Time> {
-        self.queue.keys().next().map(|(t, _)| *t)
+        self.queue.keys().next().map(|(t, _)| (*t).max(self.free))
     }
 
     /// The announcements due: as many as the pace allows since the first of them was.
@@ -74,20 +77,12 @@ impl Announcer {
             return Vec::new();
         };
         let budget = ((now - first).as_nanos() / self.pace.as_nanos().max(1)) as usize + 1;
-        let keys: Vec<_> = self.queue.range(..=(now, u64::MAX)).take(budget).map(|(k, _)| *k).collect();
-        let ops = keys.iter().filter_map(|k| self.queue.remove(k)).collect();
-        self.push_back(now);
-        ops
-    }
-
-    /// What is overdue beyond the budget waits for its turn.
-    fn push_back(&mut self, now: Time) {
-        let late: Vec<_> = self.queue.range(..=(now, u64::MAX)).map(|(k, _)| *k).collect();
-        for (t, n) in late {
-            if let Some(op) = self.queue.remove(&(t, n)) {
-                self.queue.insert((now + self.pace, n), op);
-            }
+        let mut ops = Vec::new();
+        while let Some(entry) = self.queue.first_entry().filter(|e| e.key().0 <= now && ops.len() < budget) {
+            ops.push(entry.remove());
         }
+        self.free = first + self.pace.saturating_mul(u32::try_from(ops.len()).unwrap_or(u32::MAX));
+        ops
     }
 }
 

@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 mod answers;
+mod batches;
 mod beaconing;
 mod carping;
 mod carry;
@@ -34,6 +35,7 @@ mod foresight;
 mod freeze;
 mod graying;
 mod handover;
+mod holds;
 mod judging;
 mod keeping;
 mod lagging;
@@ -44,6 +46,8 @@ mod proving;
 mod release;
 mod reporting;
 mod sources;
+mod telling;
+mod tuning;
 
 pub use beaconing::Beacons;
 
@@ -52,17 +56,6 @@ pub const SCAN_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Position of a group.
 type GroupId = usize;
-
-/// A request that was refused, and when it may be tried again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Held {
-    op: KernelOp,
-    /// Refusals so far; 0 for a request that succeeded and whose event is awaited.
-    times: u32,
-    until: Time,
-    /// The end of the pause has been noticed.
-    due: bool,
-}
 
 /// What an operator waits for.
 #[derive(Clone, Debug)]
@@ -103,9 +96,9 @@ pub struct Engine {
     restored: Option<Persistent>,
     #[serde(with = "crate::pairs")]
     originals: BTreeMap<(String, Sysctl), i32>,
-    batches: carry::Batches,
+    batches: batches::Batches,
     next_batch: BatchId,
-    held: Vec<Held>,
+    held: holds::Holds,
     announcer: Announcer,
     #[serde(skip)]
     waiting: Vec<Waiting>,
@@ -119,6 +112,8 @@ pub struct Engine {
     guard: Guard,
     /// Sysctls that this run has written.
     written: BTreeSet<(String, Sysctl)>,
+    /// When the next deletion by somebody else turns out to be a wish or not.
+    wish_due: Option<Time>,
     /// A full scan has just been made.
     scanned: bool,
     /// A dump has been asked for.
@@ -157,9 +152,9 @@ impl Engine {
             settled_once: false,
             restored: None,
             originals: BTreeMap::new(),
-            batches: BTreeMap::new(),
+            batches: batches::Batches::default(),
             next_batch: 1,
-            held: Vec::new(),
+            held: holds::Holds::default(),
             announcer: Announcer::default(),
             waiting: Vec::new(),
             persisted: Persistent::default(),
@@ -169,6 +164,7 @@ impl Engine {
             complaints: checks::Complaints::new(),
             guard: Guard::default(),
             written: BTreeSet::new(),
+            wish_due: None,
             scanned: false,
             scanning: false,
             now: Time::default(),
@@ -229,7 +225,6 @@ impl Engine {
         let doubts = members.filter_map(|(g, n)| self.confirm_deadline(g, n));
         let damped = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.failed && n.link && !n.probed());
         let damped = damped.filter_map(|n| n.damped_until(self.now));
-        let batches = self.batches.values().map(|(_, since)| *since + carry::BATCH_TIMEOUT);
         let first = [
             Some(self.scan_at),
             probes.min(),
@@ -237,11 +232,11 @@ impl Engine {
             self.beacons_deadline(),
             damped.min(),
             self.settling_deadline(),
-            batches.min(),
-            self.held.iter().filter(|h| !h.due).map(|h| h.until).min(),
+            self.batches.deadline(),
+            self.held.next(),
             self.announcer.next(),
             self.waiting.iter().map(|w| w.until).min(),
-            self.keeping_deadline(),
+            self.wish_due,
             self.cooled(),
             self.foresight.next(),
             self.guard.deadline(),
@@ -280,7 +275,7 @@ impl Engine {
         self.end_fights(now, out);
         self.end_grace(now);
         self.carp_tick(now, out);
-        self.dirty |= self.keeping_due(now) || self.lagg_due(now);
+        self.dirty |= self.wish_due.is_some_and(|t| t <= now) || self.lagg_due(now);
         self.prove(now, out);
         self.prepare_plans(now, out);
     }
@@ -336,17 +331,21 @@ impl Engine {
                 group.nics[nic].bring_home &= away;
             }
         }
-        let hosts = |i: IfIndex, a: IpAddr| {
-            self.groups
-                .iter()
-                .flat_map(|g| g.addresses.iter().map(move |h| (g, h)))
-                .any(|(g, h)| h.addr.address == a && g.nics[h.host].index == Some(i))
-        };
-        let laggs = self.lagg_stacks();
-        let there =
-            |i: IfIndex, a: IpAddr| a.is_unspecified() || self.inventory.on(i).any(|x| x.addr.address == a);
-        self.announcer.retain(|i, a| hosts(i, a) || (laggs.contains(&i) && there(i, a)));
+        self.hush();
         emptied
+    }
+
+    /// What has moved on is announced no longer.
+    fn hush(&mut self) {
+        if self.announcer.next().is_none() {
+            return;
+        }
+        let all = self.groups.iter().flat_map(|g| g.addresses.iter().map(move |h| (g, h)));
+        let hosted: BTreeSet<(Option<IfIndex>, IpAddr)> =
+            all.map(|(g, h)| (g.nics[h.host].index, h.addr.address)).collect();
+        let laggs = self.lagg_stacks();
+        let there = |i: IfIndex, a: IpAddr| a.is_unspecified() || self.inventory.at(i, &a).next().is_some();
+        self.announcer.retain(|i, a| hosted.contains(&(Some(i), a)) || (laggs.contains(&i) && there(i, a)));
     }
 
     /// What `mpathctl status` shows.

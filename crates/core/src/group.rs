@@ -9,7 +9,7 @@ use mpath_model::settings;
 use mpath_model::status::GroupState;
 use mpath_model::{IfAddr, IfIndex, Mac, Time};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// Position of a NIC in its group.
@@ -48,7 +48,7 @@ pub struct Group {
     /// Holds what has left the configuration until it is as it was found; then it is dropped.
     pub retiring: bool,
     /// Addresses that mpathd installed and that have left the configuration.
-    pub condemned: Vec<IfAddr>,
+    pub condemned: BTreeSet<IfAddr>,
     /// Interfaces that were members under another name and still exist: nothing of ours may stay on them.
     pub former: Vec<mpath_model::IfIndex>,
     /// Members of other groups on which addresses of this group were when they changed groups: no copy may stay there.
@@ -160,7 +160,7 @@ impl Group {
             first_back: None,
             leaving: Vec::new(),
             retiring: false,
-            condemned: Vec::new(),
+            condemned: BTreeSet::new(),
             former: Vec::new(),
             lenders: Vec::new(),
             frozen: false,
@@ -172,11 +172,9 @@ impl Group {
         }
     }
 
-    /// The address is on its way out: it goes home with a NIC that has left, or is deleted.
+    /// The address is on its way out.
     pub fn lets_go(&self, a: &Address) -> bool {
-        let ours = a.protocol == mpath_model::PROTO_MPATHD;
-        (self.retiring && self.addresses.iter().any(|h| h.addr == a.addr))
-            || (ours && self.condemned.contains(&a.addr))
+        a.protocol == mpath_model::PROTO_MPATHD && self.condemned.contains(&a.addr)
     }
 
     /// A host has spoken ARP.

@@ -1,36 +1,35 @@
 //! What the kernel shows, kept current by its events. The kernel takes some things away without saying
 //! so; those rules (linux-failover.md, pitfall 7) live here too.
 
+mod routes;
+
+pub use routes::is_daemons;
+
 use crate::marks::Marks;
 use mpath_model::addr::Family;
 use mpath_model::kernel::{
     Address, Inventory as Dump, KernelEvent, Link, Neighbour, Route, Rule, Steering, Sysctl, ifa,
 };
 use mpath_model::{IfAddr, IfIndex, Mac};
+use routes::Routes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-
-/// Identity of a route for the kernel: what RTM_DELROUTE needs to name it.
-type RouteKey = (IfAddr, u32, u8, u32, Vec<mpath_model::kernel::Hop>, u8, Option<IpAddr>);
-
-fn route_key(r: &Route) -> RouteKey {
-    (r.dst, r.table, r.tos, r.metric, r.hops.clone(), r.protocol, r.prefsrc)
-}
+use std::sync::Arc;
 
 /// The kernel's state as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     /// Links by index.
     pub links: BTreeMap<IfIndex, Link>,
-    /// Addresses by interface and address.
-    pub addresses: BTreeMap<(IfIndex, IfAddr), Address>,
-    routes: BTreeMap<RouteKey, Route>,
+    /// Addresses by interface and address. A copy of the picture shares what there can be much of.
+    pub addresses: Arc<BTreeMap<(IfIndex, IfAddr), Address>>,
+    routes: Arc<Routes>,
     /// Our own policy rules.
     pub rules: BTreeSet<Rule>,
     /// Neighbours by interface and address.
-    pub neighbours: BTreeMap<(IfIndex, IpAddr), Neighbour>,
+    pub neighbours: Arc<BTreeMap<(IfIndex, IpAddr), Neighbour>>,
     /// Sysctls by interface name and key.
-    pub sysctls: BTreeMap<(String, Sysctl), i32>,
+    pub sysctls: Arc<BTreeMap<(String, Sysctl), i32>>,
     /// What stands in for IFA_PROTO where the kernel has none.
     pub marks: Marks,
     /// Where the frames of redirecting laggs go, by name.
@@ -43,18 +42,21 @@ impl Inventory {
         self.links = dump.links.into_iter().map(|l| (l.index, l)).collect();
         let marks = &mut self.marks;
         let marked = dump.addresses.into_iter().map(|a| marks.restored(a));
-        self.addresses = marked.map(|a| ((a.index, a.addr), a)).collect();
-        self.routes = dump.routes.into_iter().map(|r| (route_key(&r), r)).collect();
+        self.addresses = Arc::new(marked.map(|a| ((a.index, a.addr), a)).collect());
+        let mut routes = Routes::default();
+        dump.routes.into_iter().for_each(|r| routes.insert(r));
+        self.routes = Arc::new(routes);
         self.rules = dump.rules.into_iter().collect();
-        self.neighbours = dump.neighbours.into_iter().map(|n| ((n.index, n.address), n)).collect();
+        let neighbours = dump.neighbours.into_iter().map(|n| ((n.index, n.address), n));
+        self.neighbours = Arc::new(neighbours.collect());
         self.steering = dump.steering.into_iter().collect();
-        self.sysctls = dump.sysctls.into_iter().map(|(i, k, v)| ((i, k), v)).collect();
+        self.sysctls = Arc::new(dump.sysctls.into_iter().map(|(i, k, v)| ((i, k), v)).collect());
     }
 
     /// Takes over notes of whose the addresses are.
     pub fn recall(&mut self, ours: &[(IfIndex, IfAddr)]) {
         self.marks.recall(ours);
-        for a in self.addresses.values_mut() {
+        for a in Arc::make_mut(&mut self.addresses).values_mut() {
             *a = self.marks.restored(a.clone());
         }
     }
@@ -65,36 +67,25 @@ impl Inventory {
             KernelEvent::Link(link) => {
                 self.links.insert(link.index, link.clone());
                 if !link.up {
-                    self.drop_routes(|r| r.uses(link.index));
+                    self.routes_mut().drop_through(link.index, None);
                 }
             }
             KernelEvent::LinkGone(index) => {
                 if let Some(link) = self.links.remove(index) {
-                    self.sysctls.retain(|(name, _), _| *name != link.name);
+                    Arc::make_mut(&mut self.sysctls).retain(|(name, _), _| *name != link.name);
                 }
-                self.addresses.retain(|(i, _), _| i != index);
+                Arc::make_mut(&mut self.addresses).retain(|(i, _), _| i != index);
                 self.marks.link_gone(*index);
-                self.neighbours.retain(|(i, _), _| i != index);
-                self.drop_routes(|r| r.uses(*index));
+                Arc::make_mut(&mut self.neighbours).retain(|(i, _), _| i != index);
+                self.routes_mut().drop_through(*index, None);
             }
             KernelEvent::Address(a) => {
-                self.addresses.insert((a.index, a.addr), self.marks.restored(a.clone()));
+                let a = self.marks.restored(a.clone());
+                Arc::make_mut(&mut self.addresses).insert((a.index, a.addr), a);
             }
             KernelEvent::AddressGone(a) => self.address_gone(a.index, a.addr),
-            KernelEvent::Route(r) => {
-                self.routes.insert(route_key(r), r.clone());
-            }
-            KernelEvent::RouteReplaced(r) => {
-                let equal = |o: &Route| {
-                    o.dst == r.dst && o.table == r.table && o.tos == r.tos && o.metric == r.metric
-                };
-                // IPv4 replaces one of the equals and does not say which. Where there is only one it is clear;
-                // otherwise the next full comparison tells.
-                if self.routes.values().filter(|o| equal(o)).count() == 1 || r.family() == Family::Inet6 {
-                    self.drop_routes(equal);
-                }
-                self.routes.insert(route_key(r), r.clone());
-            }
+            KernelEvent::Route(r) => self.routes_mut().insert(r.clone()),
+            KernelEvent::RouteReplaced(r) => self.route_replaced(r),
             KernelEvent::RouteGone(r) => self.route_gone(r),
             KernelEvent::Rule(r) => {
                 self.rules.insert(*r);
@@ -103,57 +94,74 @@ impl Inventory {
                 self.rules.remove(r);
             }
             KernelEvent::Neighbour(n) => {
-                self.neighbours.insert((n.index, n.address), n.clone());
+                Arc::make_mut(&mut self.neighbours).insert((n.index, n.address), n.clone());
             }
             KernelEvent::Sysctl(interface, key, value) => {
-                self.sysctls.insert((interface.clone(), *key), *value);
+                self.note_sysctl(interface.clone(), *key, *value);
             }
             KernelEvent::Author(_) => {}
             KernelEvent::NeighbourGone(n) => {
-                self.neighbours.remove(&(n.index, n.address));
+                Arc::make_mut(&mut self.neighbours).remove(&(n.index, n.address));
             }
         }
+    }
+
+    /// A sysctl has this value now.
+    pub fn note_sysctl(&mut self, interface: String, key: Sysctl, value: i32) {
+        Arc::make_mut(&mut self.sysctls).insert((interface, key), value);
+    }
+
+    fn routes_mut(&mut self) -> &mut Routes {
+        Arc::make_mut(&mut self.routes)
+    }
+
+    /// IPv4 replaces one of the equals and does not say which. Where there is only one it is clear; otherwise the next full
+    /// comparison tells.
+    fn route_replaced(&mut self, r: &Route) {
+        let equal = |o: &&Route| (o.table, o.tos, o.metric) == (r.table, r.tos, r.metric);
+        let equals: Vec<Route> = self.routes_to(&r.dst).filter(equal).cloned().collect();
+        if equals.len() == 1 || r.family() == Family::Inet6 {
+            for equal in equals {
+                self.routes_mut().remove(&equal);
+            }
+        }
+        self.routes_mut().insert(r.clone());
     }
 
     /// A way out of an IPv6 multipath route goes as if it were a route of its own.
     fn route_gone(&mut self, gone: &Route) {
         let [hop] = gone.hops.as_slice() else {
-            self.routes.remove(&route_key(gone));
+            self.routes_mut().remove(gone);
             return;
         };
-        if self.routes.remove(&route_key(gone)).is_some() || gone.family() == Family::Inet {
+        if self.routes_mut().remove(gone) || gone.family() == Family::Inet {
             return;
         }
         let head = |r: &Route| (r.dst, r.table, r.metric, r.protocol);
         let one = |r: &Route| head(r) == head(gone) && r.hops.len() > 1;
-        let Some(key) =
-            self.routes.iter().find(|(_, r)| one(r) && r.hops.contains(hop)).map(|(k, _)| k.clone())
+        let Some(mut rest) = self.routes_to(&gone.dst).find(|r| one(r) && r.hops.contains(hop)).cloned()
         else {
             return;
         };
-        let mut rest = self.routes.remove(&key).expect("it has just been found");
+        self.routes_mut().remove(&rest);
         rest.hops.retain(|h| h != hop);
-        self.routes.insert(route_key(&rest), rest);
+        self.routes_mut().insert(rest);
     }
 
     /// Deleting the last IPv4 address of a NIC takes all its IPv4 routes, and deleting an address takes
     /// the IPv4 routes that prefer it as source: both without an event.
     fn address_gone(&mut self, index: IfIndex, addr: IfAddr) {
-        self.addresses.remove(&(index, addr));
+        Arc::make_mut(&mut self.addresses).remove(&(index, addr));
         self.marks.gone(index, &addr);
         if addr.family() != Family::Inet {
             return;
         }
         if !self.on(index).any(|a| a.addr.family() == Family::Inet) {
-            self.drop_routes(|r| r.family() == Family::Inet && r.uses(index));
+            self.routes_mut().drop_through(index, Some(Family::Inet));
         }
         if !self.is_own(&addr.address) {
-            self.drop_routes(|r| r.prefsrc == Some(addr.address));
+            self.routes_mut().drop_from(addr.address);
         }
-    }
-
-    fn drop_routes(&mut self, gone: impl Fn(&Route) -> bool) {
-        self.routes.retain(|_, r| !gone(r));
     }
 
     /// The link with this name.
@@ -167,15 +175,30 @@ impl Inventory {
         self.addresses.range((index, first)..).take_while(move |((i, _), _)| *i == index).map(|(_, a)| a)
     }
 
+    /// An address on an interface, whatever its prefix length.
+    pub fn at(&self, index: IfIndex, address: &IpAddr) -> impl Iterator<Item = &Address> {
+        let bound = |prefix_len| (index, IfAddr { address: *address, prefix_len });
+        self.addresses.range(bound(0)..=bound(u8::MAX)).map(|(_, a)| a)
+    }
+
+    /// Interfaces that have the address.
+    fn holders(&self, address: &IpAddr) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(|l| self.at(l.index, address).next().is_some())
+    }
+
     /// Whether any interface has the address.
     pub fn is_own(&self, address: &IpAddr) -> bool {
-        self.addresses.keys().any(|(_, a)| a.address == *address)
+        self.holders(address).next().is_some()
+    }
+
+    /// Whether an interface other than this one has the address.
+    pub fn is_elsewhere(&self, address: &IpAddr, than: Option<IfIndex>) -> bool {
+        self.holders(address).any(|l| Some(l.index) != than)
     }
 
     /// Whether an interface that is up has the address: one that is down may legitimately be another host's.
     pub fn is_own_and_up(&self, address: &IpAddr) -> bool {
-        let up = |i: &IfIndex| self.links.get(i).is_some_and(|l| l.up);
-        self.addresses.keys().any(|(i, a)| a.address == *address && up(i))
+        self.holders(address).any(|l| l.up)
     }
 
     /// Whether an interface of this host has that link-layer address.
@@ -183,29 +206,29 @@ impl Inventory {
         self.links.values().any(|l| l.mac == Some(mac))
     }
 
-    /// All routes.
-    pub fn routes(&self) -> impl Iterator<Item = &Route> {
-        self.routes.values()
-    }
-
     /// All routes to a destination.
     pub fn routes_to(&self, dst: &IfAddr) -> impl Iterator<Item = &Route> + use<'_> {
-        let dst = *dst;
-        let first = (dst, 0, 0, 0, Vec::new(), 0, None);
-        self.routes.range(first..).map(|(_, r)| r).take_while(move |r| r.dst == dst)
+        self.routes.to(*dst)
     }
 
-    /// All routes with a way out through an interface.
-    pub fn routes_through(&self, index: IfIndex) -> impl Iterator<Item = &Route> {
-        self.routes.values().filter(move |r| r.uses(index))
+    /// Routes through an interface, those of routing daemons aside.
+    pub fn routes_through(&self, index: IfIndex) -> impl Iterator<Item = &Route> + use<'_> {
+        self.routes.through(index)
+    }
+
+    /// Next hops of all unicast routes, each once.
+    pub fn gateways(&self) -> impl Iterator<Item = (IfIndex, IpAddr)> + use<'_> {
+        self.routes.gateways()
     }
 
     /// A usable link-local address of the interface: not tentative, not failed.
     pub fn link_local(&self, index: IfIndex) -> Option<IpAddr> {
-        self.on(index)
-            .filter(|a| mpath_model::addr::is_link_local6(&a.addr.address) && usable(a))
-            .map(|a| a.addr.address)
-            .next()
+        let first = IfAddr { address: IpAddr::V6([0xfe80, 0, 0, 0, 0, 0, 0, 0].into()), prefix_len: 0 };
+        let here = self
+            .addresses
+            .range((index, first)..)
+            .take_while(|((i, a), _)| *i == index && mpath_model::addr::is_link_local6(&a.address));
+        here.map(|(_, a)| a).find(|a| usable(a)).map(|a| a.addr.address)
     }
 
     /// Whether a dump has been made since the interface appeared under this name: sysctls make no events.

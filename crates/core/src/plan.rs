@@ -6,6 +6,7 @@ use crate::inventory::Inventory;
 use mpath_model::addr::Family;
 use mpath_model::kernel::{Address, KernelOp, Link, Route, Rule, Sysctl, ifa};
 use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 pub mod advertised;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub placed: Vec<(IfIndex, IpAddr)>,
     /// Adds that are needed but held back.
     pub held: usize,
+    /// What is in `clean`.
+    cleaned: BTreeSet<KernelOp>,
 }
 
 impl Plan {
@@ -54,7 +57,7 @@ impl Plan {
     }
 
     fn clean(&mut self, op: KernelOp, hold: Hold<'_>) {
-        if !hold(&op) && !self.clean.contains(&op) {
+        if !hold(&op) && self.cleaned.insert(op.clone()) {
             self.clean.push(op);
         }
     }
@@ -176,7 +179,7 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
             continue;
         }
         for nic in interfaces(group).chain(group.lenders.iter().copied()).filter(|i| *i != host) {
-            for copy in inv.on(nic).filter(|c| c.addr.address == a.addr.address) {
+            for copy in inv.at(nic, &a.addr.address) {
                 plan.take_off(copy, inv, hold);
             }
         }
@@ -234,7 +237,7 @@ fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
         let wanted: Vec<IfAddr> = if nic.offline { Vec::new() } else { configured(nic) };
         for addr in &wanted {
             let free = !inv.is_own(&addr.address) || mpath_model::addr::is_link_local6(&addr.address);
-            let there = inv.on(link.index).any(|a| a.addr.address == addr.address);
+            let there = inv.at(link.index, &addr.address).next().is_some();
             let op = KernelOp::AddAddress(test_address(link.index, *addr));
             if free && !there && accepts(link, addr.family()) {
                 plan.make(op, hold);
@@ -257,7 +260,7 @@ fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
 }
 
 fn has_data_copy(group: &Group, inv: &Inventory, index: IfIndex) -> bool {
-    group.addresses.iter().any(|a| inv.on(index).any(|c| c.addr.address == a.addr.address))
+    group.addresses.iter().any(|a| inv.at(index, &a.addr.address).next().is_some())
 }
 
 /// The test addresses written out in the configuration of a NIC.

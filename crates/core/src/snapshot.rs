@@ -7,6 +7,8 @@ use crate::nic::Nic;
 use crate::probe::confirm;
 use crate::probe::instance::{Instance, Source};
 use mpath_model::status::{self, *};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// The whole picture.
 pub fn snapshot(version: &str, groups: &[Group], inv: &Inventory) -> Status {
@@ -155,9 +157,9 @@ fn method(m: confirm::Method) -> Method {
 
 fn unmanaged(g: &Group, nic: &Nic, inv: &Inventory) -> Vec<Unmanaged> {
     let Some(index) = nic.index else { return Vec::new() };
-    let known = |a: &mpath_model::Address| g.addresses.iter().any(|d| d.addr.address == a.addr.address);
+    let known: BTreeSet<IpAddr> = g.addresses.iter().map(|d| d.addr.address).collect();
     inv.on(index)
-        .filter(|a| !known(a) && !mpath_model::addr::is_link_local6(&a.addr.address))
+        .filter(|a| !known.contains(&a.addr.address) && !mpath_model::addr::is_link_local6(&a.addr.address))
         .filter_map(|a| adopt::judge(&g.settings, a).err().map(|r| (a.addr, r)))
         .filter(|(_, reason)| *reason != "test address")
         .map(|(address, reason)| Unmanaged { address, reason: reason.to_string() })

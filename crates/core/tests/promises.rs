@@ -44,6 +44,8 @@ mod probing;
 mod release;
 #[path = "promises/restart.rs"]
 mod restart;
+#[path = "promises/scale.rs"]
+mod scale;
 #[path = "promises/sequences.rs"]
 mod sequences;
 #[path = "promises/table.rs"]

@@ -159,28 +159,40 @@ impl Kernel {
         self.macs.clear();
         let mut errors = Vec::with_capacity(ops.len());
         let mut rest = ops;
-        let committed = std::mem::take(&mut self.committed);
+        let mut absent = Absent::default();
+        let mut committed = std::mem::take(&mut self.committed);
         while let Some((first, others)) = rest.split_first().filter(|_| !committed.is_empty()) {
-            let Some(errno) = committed.result(first) else { break };
+            let Some(errno) = committed.take(first) else { break };
+            absent.note(first, errno);
             errors.push(errno);
             rest = others;
         }
         while let Some((first, others)) = rest.split_first() {
             let batch: Vec<_> = rest.iter().map_while(encode::request).collect();
             if batch.is_empty() {
-                let baseless = announces_what_failed(first, ops, &errors);
-                let result = if baseless { Err(Errno::ECANCELED) } else { self.perform(first) };
-                errors.push(result.err().map_or(0, |e| e as i32));
+                errors.push(self.perform_unless(&absent, first));
                 rest = others;
             } else {
                 let (done, left) = rest.split_at(batch.len());
                 let mut results = self.requests.batch(batch);
                 self.retry_peers(done, &mut results);
+                done.iter().zip(&results).for_each(|(op, errno)| absent.note(op, *errno));
                 errors.append(&mut results);
                 rest = left;
             }
         }
         errors
+    }
+
+    /// As [`Kernel::perform`], but nothing is announced that could not be put on its interface.
+    pub(crate) fn perform_unless(&mut self, absent: &Absent, op: &KernelOp) -> i32 {
+        let result = if absent.makes_baseless(op) { Err(Errno::ECANCELED) } else { self.perform(op) };
+        result.err().map_or(0, |e| e as i32)
+    }
+
+    /// MACs are read again from now on.
+    pub(crate) fn forget_macs(&mut self) {
+        self.macs.clear();
     }
 
     /// A request that is more, or something else, than one netlink message.
@@ -311,15 +323,27 @@ impl Kernel {
     }
 }
 
-/// Whether `op` announces an address whose installation, among the requests done so far, failed.
-fn announces_what_failed(op: &KernelOp, ops: &[KernelOp], errors: &[i32]) -> bool {
-    let (KernelOp::Announce { index, address, .. } | KernelOp::AnnounceTo { index, address, .. }) = op else {
-        return false;
-    };
-    ops.iter().zip(errors).any(|(earlier, errno)| match earlier {
-        KernelOp::AddAddress(a) => *errno != 0 && a.index == *index && a.addr.address == *address,
-        _ => false,
-    })
+/// Addresses that could not be put on an interface.
+#[derive(Debug, Default)]
+pub(crate) struct Absent(BTreeSet<(IfIndex, IpAddr)>);
+
+impl Absent {
+    /// A request has ended.
+    pub(crate) fn note(&mut self, op: &KernelOp, errno: i32) {
+        if let (KernelOp::AddAddress(a), true) = (op, errno != 0) {
+            self.0.insert((a.index, a.addr.address));
+        }
+    }
+
+    /// Whether a request announces one of them.
+    fn makes_baseless(&self, op: &KernelOp) -> bool {
+        match op {
+            KernelOp::Announce { index, address, .. } | KernelOp::AnnounceTo { index, address, .. } => {
+                self.0.contains(&(*index, *address))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Where notifications go.

@@ -1,26 +1,34 @@
 //! Requests made ready before they are needed, and the moment they are needed for: a NIC loses its carrier. Between the
 //! notification and the system call nothing is decoded, allocated or written but sequence numbers.
 
-use crate::kernel::Kernel;
+use crate::kernel::{Absent, Kernel};
 use crate::netlink::{Piece, Socket, decode, encode};
 use mpath_model::IfIndex;
 use mpath_model::kernel::KernelOp;
+use std::collections::VecDeque;
 
-/// Requests as bytes.
+/// Requests made ready.
 #[derive(Clone, Debug)]
-pub struct Prepared {
-    ops: Vec<KernelOp>,
-    pieces: Vec<Piece>,
+pub struct Prepared(Vec<Part>);
+
+/// Neighbouring requests of one kind.
+#[derive(Clone, Debug)]
+enum Part {
+    /// To the kernel, as bytes.
+    Messages(Vec<KernelOp>, Vec<Piece>),
+    /// To the neighbours: the link-layer address is read at that moment.
+    Frame(KernelOp),
 }
 
 /// Requests that have been carried out, and how each one ended.
 #[derive(Debug, Default)]
-pub(crate) struct Committed(Vec<(KernelOp, i32)>);
+pub(crate) struct Committed(VecDeque<(KernelOp, i32)>);
 
 impl Committed {
-    /// How a request ended, if it was among them.
-    pub(crate) fn result(&self, op: &KernelOp) -> Option<i32> {
-        self.0.iter().find(|(done, _)| done == op).map(|(_, errno)| *errno)
+    /// How a request ended, if it was among them. They are asked for in the order in which they were done.
+    pub(crate) fn take(&mut self, op: &KernelOp) -> Option<i32> {
+        let at = self.0.iter().position(|(done, _)| done == op)?;
+        self.0.remove(at).map(|(_, errno)| errno)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -29,10 +37,24 @@ impl Committed {
 }
 
 impl Prepared {
-    /// Encodes requests, up to the first that is not one message to the kernel.
+    /// Makes requests ready, up to the first that can only be made on the spot.
     pub fn new(ops: &[KernelOp]) -> Prepared {
-        let requests: Vec<_> = ops.iter().map_while(encode::request).collect();
-        Prepared { ops: ops[..requests.len()].to_vec(), pieces: Socket::encode(requests) }
+        let mut parts = Vec::new();
+        let mut rest = ops;
+        while let Some((first, others)) = rest.split_first() {
+            let requests: Vec<_> = rest.iter().map_while(encode::request).collect();
+            if !requests.is_empty() {
+                let (now, later) = rest.split_at(requests.len());
+                parts.push(Part::Messages(now.to_vec(), Socket::encode(requests)));
+                rest = later;
+            } else if matches!(first, KernelOp::Announce { .. } | KernelOp::Solicit { .. }) {
+                parts.push(Part::Frame(first.clone()));
+                rest = others;
+            } else {
+                break;
+            }
+        }
+        Prepared(parts)
     }
 }
 
@@ -57,10 +79,25 @@ impl Kernel {
     }
 
     /// Carries out what was prepared. The next [`Kernel::apply`] finds it done, if it is asked for the same.
-    pub fn commit(&mut self, mut plan: Prepared) {
-        let socket = self.requests_mut();
-        let errors: Vec<i32> = plan.pieces.iter_mut().flat_map(|p| socket.commit_piece(p)).collect();
-        self.committed = Committed(plan.ops.into_iter().zip(errors).collect());
+    pub fn commit(&mut self, plan: Prepared) {
+        let mut absent = Absent::default();
+        let mut done = VecDeque::new();
+        self.forget_macs();
+        for part in plan.0 {
+            match part {
+                Part::Messages(ops, mut pieces) => {
+                    let socket = self.requests_mut();
+                    let errors: Vec<i32> = pieces.iter_mut().flat_map(|p| socket.commit_piece(p)).collect();
+                    ops.iter().zip(&errors).for_each(|(op, errno)| absent.note(op, *errno));
+                    done.extend(ops.into_iter().zip(errors));
+                }
+                Part::Frame(op) => {
+                    let errno = self.perform_unless(&absent, &op);
+                    done.push_back((op, errno));
+                }
+            }
+        }
+        self.committed = Committed(done);
     }
 
     /// Whether something has been committed that nobody has asked for yet.

@@ -107,7 +107,7 @@ impl Link {
 pub const FOREVER: u32 = u32::MAX;
 
 /// An address on an interface (RTM_NEWADDR), complete enough to be put back exactly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Address {
     /// Interface it is on.
     pub index: IfIndex,
@@ -171,7 +171,7 @@ pub struct Hop {
 }
 
 /// A route (RTM_NEWROUTE), complete enough to be put back exactly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Route {
     /// Destination network; 0.0.0.0/0 or ::/0 for a default route.
     pub dst: IfAddr,

@@ -91,9 +91,7 @@ impl Engine {
 
     /// Whether an address is on an interface other than this NIC.
     pub(super) fn elsewhere(&self, g: GroupId, n: NicId, address: &IpAddr) -> bool {
-        let own = self.groups[g].nics[n].index;
-        let foreign = |i: &mpath_model::IfIndex| Some(*i) != own;
-        self.inventory.addresses.keys().any(|(i, a)| a.address == *address && foreign(i))
+        self.inventory.is_elsewhere(address, self.groups[g].nics[n].index)
     }
 
     fn same_mac(&self, g: GroupId, n: NicId) -> Option<(Key, (Message, Option<Message>))> {

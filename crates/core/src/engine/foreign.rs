@@ -1,70 +1,73 @@
 //! Foreign hands: what others take away that is ours to keep, who that is, and when to stop putting it back.
 
-use super::{Engine, carry};
+use super::Engine;
 use crate::action::Action;
 use crate::diag;
+use crate::group::HomedAddress;
 use crate::guard::{Object, Verdict};
 use mpath_model::kernel::{Address, KernelEvent, KernelOp, Route, Rule};
-use mpath_model::{IfIndex, PROTO_MPATHD, Time};
+use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD, Time};
+use std::collections::BTreeSet;
 
 impl Engine {
     /// Looks for attacks in events that the picture has not taken in yet.
     pub(super) fn foreign_hands(&mut self, now: Time, events: &[KernelEvent], out: &mut Vec<Action>) {
         let mut author = None;
-        let down = |e: &KernelEvent| match e {
-            KernelEvent::Link(l) => !l.running,
-            KernelEvent::LinkGone(_) => true,
-            _ => false,
+        // An interface that goes down or away in the same breath takes things along; and what is taken off one without
+        // carrier was taken off by us, by a plan made in advance.
+        let fallen = |e: &KernelEvent| match e {
+            KernelEvent::Link(l) => (!(l.up && l.running)).then_some(l.index),
+            KernelEvent::LinkGone(index) => Some(*index),
+            _ => None,
         };
-        let any_falls = events.iter().any(down);
+        let falling: BTreeSet<IfIndex> = events.iter().filter_map(fallen).collect();
+        let mut kept = None;
         for event in events {
             let object = match event {
                 KernelEvent::Author(program) => {
                     author = Some(program.as_str());
                     continue;
                 }
-                KernelEvent::AddressGone(a) if self.keeps_address(a) => {
-                    Some(Object::Address(a.index, a.addr))
+                KernelEvent::AddressGone(a) if !self.batches.delete_address(a.index, &a.addr) => {
+                    let at = (a.index, a.addr);
+                    let kept = kept.get_or_insert_with(|| self.kept_addresses());
+                    (kept.contains(&at) || self.keeps_test_address(a)).then_some(Object::Address(at.0, at.1))
                 }
                 KernelEvent::RouteGone(r) if self.keeps_route(r) => route(r),
                 KernelEvent::RuleGone(r) if self.keeps_rule(r) => Some(Object::Rule(*r)),
                 KernelEvent::RouteReplaced(r) if r.protocol != PROTO_MPATHD => self.replaced(r),
                 _ => None,
             };
-            // An interface that goes down or away in the same breath takes things along; and what is taken off one without
-            // carrier was taken off by us, by a plan made in advance.
-            let falls = |i: IfIndex| {
-                events.iter().any(|e| match e {
-                    KernelEvent::Link(l) => l.index == i && !(l.up && l.running),
-                    KernelEvent::LinkGone(gone) => *gone == i,
-                    _ => false,
-                })
-            };
             let index = match &object {
                 Some(Object::Address(i, _) | Object::Route(i, ..)) => Some(*i),
                 _ => None,
             };
-            let stands =
-                |i: IfIndex| self.inventory.links.get(&i).is_some_and(|l| l.up && l.running) && !falls(i);
-            if let Some(object) = object.filter(|_| index.map_or(!any_falls, stands)) {
+            let stands = |i: IfIndex| {
+                self.inventory.links.get(&i).is_some_and(|l| l.up && l.running) && !falling.contains(&i)
+            };
+            if let Some(object) = object.filter(|_| index.map_or(falling.is_empty(), stands)) {
                 self.attacked(now, object, author, out);
             }
             author = None;
         }
     }
 
-    /// Whether an address is ours to keep where it was, and no request of ours has taken it away.
-    fn keeps_address(&self, a: &Address) -> bool {
-        if carry::deletes_address(&self.batches, a.index, &a.addr) {
-            return false;
-        }
+    /// Data addresses that are ours to keep where they are.
+    fn kept_addresses(&self) -> BTreeSet<(IfIndex, IfAddr)> {
+        let groups = self.groups.iter().filter(|g| !g.retiring && !g.anonymous);
+        groups
+            .flat_map(|g| {
+                let wish = |h: &HomedAddress| !h.declared && h.host == h.home && !g.nics[h.host].failed;
+                let kept = g.addresses.iter().filter(move |h| !wish(h));
+                kept.filter_map(|h| Some((g.nics[h.host].index?, h.addr)))
+            })
+            .collect()
+    }
+
+    fn keeps_test_address(&self, a: &Address) -> bool {
         self.groups.iter().filter(|g| !g.retiring && !g.anonymous).any(|g| {
-            let Some(n) = g.nic_at(a.index) else { return false };
-            let nic = &g.nics[n];
-            let wish = |h: &crate::group::HomedAddress| !h.declared && h.host == h.home && !nic.failed;
-            let data = g.addresses.iter().any(|h| h.addr == a.addr && h.host == n && !wish(h));
-            let test = || crate::plan::configured(nic).iter().any(|c| c.address == a.addr.address);
-            data || (!nic.offline && test())
+            let nic = g.nic_at(a.index).map(|n| &g.nics[n]).filter(|n| !n.offline);
+            nic.is_some_and(|n| crate::plan::configured(n).iter().any(|c| c.address == a.addr.address))
         })
     }
 
@@ -72,21 +75,18 @@ impl Engine {
         let member = |i: IfIndex| self.groups.iter().any(|g| !g.retiring && g.nic_at(i).is_some());
         r.protocol == PROTO_MPATHD
             && r.hops.iter().all(|h| member(h.index))
-            && !carry::deletes_route(&self.batches, &r.dst)
+            && !self.batches.delete_route(&r.dst)
     }
 
     fn keeps_rule(&self, r: &Rule) -> bool {
-        let deleted = |op: &KernelOp| matches!(op, KernelOp::DelRule(d) if d == r);
-        let ours = self.batches.values().any(|(ops, _)| ops.iter().any(deleted));
-        !ours && crate::plan::rules(self.groups.iter(), &self.inventory).contains(r)
+        !self.batches.delete_rule(r) && crate::plan::rules(self.groups.iter(), &self.inventory).contains(r)
     }
 
     /// A route of ours whose place another one has taken.
     fn replaced(&self, by: &Route) -> Option<Object> {
-        let same = |r: &&Route| {
-            (r.dst, r.table, r.tos, r.metric) == (by.dst, by.table, by.tos, by.metric) && self.keeps_route(r)
-        };
-        self.inventory.routes().find(same).and_then(route)
+        let same =
+            |r: &&Route| (r.table, r.tos, r.metric) == (by.table, by.tos, by.metric) && self.keeps_route(r);
+        self.inventory.routes_to(&by.dst).find(same).and_then(route)
     }
 
     /// Counts an attack. Whether it is repaired all the same.
@@ -102,7 +102,7 @@ impl Engine {
         let group = group.filter(|g| !g.anonymous).map(|g| g.settings.name.clone());
         let about = diag::About { nic: nic.as_deref(), group: group.as_deref() };
         // What was done a moment ago has been undone: that pause is over.
-        self.held.retain(|h| h.times > 0 || Object::made_by(&h.op).as_ref() != Some(&object));
+        self.held.undone(&object);
         match self.guard.undone(now, object) {
             Verdict::Repair => true,
             Verdict::Last => {

@@ -4,11 +4,11 @@
 //! A plan belongs to a picture, which has a number; whatever changes the picture makes all plans void. They are made
 //! anew when things have been quiet for a moment, one NIC at a time so that probes are not held up.
 
-use super::Engine;
+use super::{Engine, GroupId};
 use crate::action::Action;
-use crate::input::Input;
+use crate::plan;
 use mpath_model::kernel::KernelOp;
-use mpath_model::{IfIndex, Time};
+use mpath_model::{IfIndex, Settings, Time};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -75,22 +75,58 @@ impl Engine {
 
     /// What would be asked of the kernel if this interface lost its carrier now.
     fn without(&self, now: Time, index: IfIndex) -> Vec<KernelOp> {
-        let mut twin = self.clone();
+        let Some((g, _)) = self.nic_at(index) else { return Vec::new() };
+        let mut twin = self.twin(g);
         let mut out = Vec::new();
-        twin.handle(now, Input::Running { index, running: false }, &mut out);
+        twin.running(index, false);
+        twin.sync_links(now, &mut out);
+        let moved = twin.place();
+        twin.carry(now, moved, &mut out);
         let kernel = out.into_iter().find_map(|action| match action {
             Action::Kernel { ops, .. } => Some(ops),
             _ => None,
         });
-        kernel.unwrap_or_default()
+        // The twin knows one group only, but rules are everybody's.
+        let others = self.groups.iter().enumerate().filter(|(o, _)| *o != g).map(|(_, group)| group);
+        let kept = plan::rules(others, &self.inventory);
+        let mut ops = kernel.unwrap_or_default();
+        ops.retain(|op| !matches!(op, KernelOp::DelRule(r) if kept.contains(r)));
+        ops
+    }
+
+    /// An engine with this group alone, in the present picture. What it costs does not depend on the other groups.
+    fn twin(&self, g: GroupId) -> Engine {
+        let group = &self.groups[g];
+        let member = |name: &str| group.nic_named(name).is_some();
+        let originals = self.originals.iter().filter(|((name, _), _)| member(name));
+        Engine {
+            rng: self.rng.clone(),
+            settings: Settings { daemon: self.settings.daemon.clone(), ..Settings::default() },
+            groups: vec![group.clone()],
+            inventory: self.inventory.clone(),
+            started: true,
+            settled_once: true,
+            originals: originals.map(|(at, value)| (at.clone(), *value)).collect(),
+            held: self.held.clone(),
+            guard: self.guard.clone(),
+            written: self.written.clone(),
+            heat: self.heat,
+            frozen: self.frozen,
+            scan_at: self.scan_at,
+            now: self.now,
+            ..Engine::new(0, "")
+        }
     }
 }
 
-/// Requests that are one message to the kernel each.
+/// Requests that are one message each, to the kernel or to the neighbours: what does not depend on anything but the
+/// picture.
 fn single(op: &KernelOp) -> bool {
     matches!(
         op,
-        KernelOp::AddAddress(_)
+        KernelOp::Announce { .. }
+            | KernelOp::Solicit { .. }
+            | KernelOp::AddAddress(_)
             | KernelOp::DelAddress { .. }
             | KernelOp::AddRoute(..)
             | KernelOp::DelRoute(_)

@@ -1,13 +1,15 @@
 //! What has to be kept reachable: adoption, wishes and losses. What survives the process is in `memory`.
 
-use super::{Engine, GroupId, carry};
+use super::{Engine, GroupId};
 use crate::action::Action;
 use crate::diag;
 use crate::group::{Group, HomedAddress, HomedRoute};
 use crate::inventory::{self, Inventory};
 use crate::{adopt, plan};
-use mpath_model::kernel::{Route, ifa};
-use mpath_model::{PROTO_MPATHD, Time};
+use mpath_model::kernel::ifa;
+use mpath_model::{IfAddr, PROTO_MPATHD, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A deletion by somebody else is a wish if its NIC is still up after this; deletions that come with a NIC going
@@ -29,41 +31,41 @@ impl Engine {
             self.watch_addresses(now, g, out);
             self.watch_routes(now, g, out);
         }
+        let addresses = self.groups.iter().flat_map(|g| &g.addresses).filter_map(|a| a.missing);
+        let routes = self.groups.iter().flat_map(|g| &g.routes).filter_map(|r| r.missing);
+        self.wish_due = addresses.chain(routes).min().map(|t| t + WISH_GRACE);
     }
 
     fn adopt_addresses(&mut self, g: GroupId, out: &mut Vec<Action>) {
+        let mut known = positions(self.groups[g].addresses.iter().map(|h| h.addr.address));
+        let mut others = None;
+        let mut adopted = Vec::new();
         for n in 0..self.groups[g].nics.len() {
-            let Some(index) = self.groups[g].nics[n].index else {
-                continue;
-            };
-            let found: Vec<_> = self.inventory.on(index).cloned().collect();
-            for a in found {
-                if self.carps.is_virtual(&a.addr) {
-                    continue;
-                }
-                let group = &mut self.groups[g];
-                let known = group.addresses.iter_mut().find(|h| h.addr.address == a.addr.address);
-                if let Some(h) = known {
+            let Some(index) = self.groups[g].nics[n].index else { continue };
+            for a in self.inventory.on(index).filter(|a| !self.carps.is_virtual(&a.addr)) {
+                if let Some(i) = known.get(&a.addr.address) {
+                    let h = &mut self.groups[g].addresses[*i];
                     if let Some(found) = h.found.as_mut().filter(|_| h.home == n && h.host == n) {
                         // Duplicate detection was left out by us: it is not what was found.
                         let nodad = found.flags & ifa::NODAD;
-                        *found = a;
+                        *found = a.clone();
                         found.flags = (found.flags & !ifa::NODAD) | nodad;
                     }
                     continue;
                 }
-                let elsewhere = |o: &Group| o.addresses.iter().any(|h| h.addr.address == a.addr.address);
-                let others = self.groups.iter().enumerate().filter(|(o, _)| *o != g);
-                let leaving = self.groups.iter().any(|o| o.lets_go(&a))
-                    || others.into_iter().any(|(_, o)| elsewhere(o));
-                let group = &mut self.groups[g];
-                if leaving || adopt::judge(&group.settings, &a).is_err() {
+                let others = others.get_or_insert_with(|| addresses_of_others(&self.groups, g));
+                let leaves = self.groups.iter().any(|o| o.lets_go(a)) || others.contains(&a.addr.address);
+                if leaves || adopt::judge(&self.groups[g].settings, a).is_err() {
                     continue;
                 }
-                let addr = a.addr;
-                group.addresses.push(HomedAddress { found: Some(a), ..HomedAddress::new(addr, n) });
-                self.tell(out, diag::adopted(self.about(g, n), &addr.to_string()));
+                let group = &mut self.groups[g];
+                known.insert(a.addr.address, group.addresses.len());
+                group.addresses.push(HomedAddress { found: Some(a.clone()), ..HomedAddress::new(a.addr, n) });
+                adopted.push((n, a.addr));
             }
+        }
+        for (n, addr) in adopted {
+            self.tell(out, diag::adopted(self.about(g, n), &addr.to_string()));
         }
     }
 
@@ -83,25 +85,22 @@ impl Engine {
 
     fn adopt_routes(&mut self, g: GroupId) {
         let group = &mut self.groups[g];
+        let mut homed: BTreeMap<IfAddr, Vec<usize>> = BTreeMap::new();
+        for (i, h) in group.routes.iter().enumerate() {
+            homed.entry(h.route.dst).or_default().push(i);
+        }
         for n in 0..group.nics.len() {
-            let Some(index) = group.nics[n].index else {
-                continue;
-            };
-            let new: Vec<Route> =
-                self.inventory.routes_through(index).filter(|r| plan::follows(r, index)).cloned().collect();
-            for route in new {
-                let known = |h: &HomedRoute| {
-                    (h.home == n && plan::at_home(group, &route, h)) || plan::is_rest_of(group, &route, h)
+            let Some(index) = group.nics[n].index else { continue };
+            for route in self.inventory.routes_through(index).filter(|r| plan::follows(r, index)) {
+                let known = |i: &usize| {
+                    let h = &group.routes[*i];
+                    (h.home == n && plan::at_home(group, route, h)) || plan::is_rest_of(group, route, h)
                 };
-                if !group.routes.iter().any(known) {
-                    group.routes.push(HomedRoute {
-                        route,
-                        index,
-                        home: n,
-                        host: n,
-                        missing: None,
-                        seen: true,
-                    });
+                let same = homed.entry(route.dst).or_default();
+                if !same.iter().any(known) {
+                    same.push(group.routes.len());
+                    let (route, missing) = (route.clone(), None);
+                    group.routes.push(HomedRoute { route, index, home: n, host: n, missing, seen: true });
                 }
             }
         }
@@ -117,7 +116,7 @@ impl Engine {
                 continue;
             };
             if let Some(there) = self.inventory.addresses.get(&(link, a.addr)) {
-                a.seen = !carry::deletes_address(&self.batches, link, &a.addr);
+                a.seen = !self.batches.delete_address(link, &a.addr);
                 a.known |= inventory::usable(there);
                 a.missing = None;
                 continue;
@@ -153,7 +152,7 @@ impl Engine {
             if plan::records(group, r).all(here) {
                 (seen, missing) = (r.seen, r.missing);
                 if self.inventory.routes_to(&r.route.dst).any(|x| plan::at_home(group, x, r)) {
-                    (seen, missing) = (!carry::deletes_route(&self.batches, &r.route.dst), None);
+                    (seen, missing) = (!self.batches.delete_route(&r.route.dst), None);
                 } else if seen && missing.is_none() {
                     missing = Some(now);
                 } else if missing.is_some_and(|since| now - since >= WISH_GRACE) {
@@ -169,17 +168,16 @@ impl Engine {
             self.tell(out, diag::forgotten(self.about(g, r.home), &format!("route {}", r.route.dst)));
         }
     }
+}
 
-    /// When the next wish is to be decided.
-    pub(super) fn keeping_deadline(&self) -> Option<Time> {
-        let addresses = self.groups.iter().flat_map(|g| &g.addresses).filter_map(|a| a.missing);
-        let routes = self.groups.iter().flat_map(|g| &g.routes).filter_map(|r| r.missing);
-        addresses.chain(routes).min().map(|t| t + WISH_GRACE)
-    }
+/// Positions of things by what they are found by.
+fn positions<K: Ord>(all: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
+    all.enumerate().map(|(i, key)| (key, i)).collect()
+}
 
-    pub(super) fn keeping_due(&self, now: Time) -> bool {
-        self.keeping_deadline().is_some_and(|t| t <= now)
-    }
+fn addresses_of_others(groups: &[Group], g: GroupId) -> BTreeSet<IpAddr> {
+    let others = groups.iter().enumerate().filter(|(o, _)| *o != g);
+    others.flat_map(|(_, o)| &o.addresses).map(|h| h.addr.address).collect()
 }
 
 fn up_link(index: &Option<mpath_model::IfIndex>, inventory: &Inventory) -> Option<mpath_model::IfIndex> {

@@ -231,7 +231,7 @@ impl Engine {
                 wanted.extend(self.port_sysctls(g));
             }
             let held = &self.held;
-            wanted.retain(|op| !held.iter().any(|h| h.until > now && h.op == *op));
+            wanted.retain(|op| !held.holds(now, op));
             ops.extend(wanted);
         }
         ops.extend(std::mem::take(&mut self.speak));

@@ -63,8 +63,7 @@ impl Engine {
             for r in group.routes.iter_mut().filter(|r| events_lost || r.missing.is_none()) {
                 r.missing = None;
                 let index = group.nics[r.host].index;
-                r.seen &=
-                    index.is_some_and(|i| self.inventory.routes().any(|x| x.dst == r.route.dst && x.uses(i)));
+                r.seen &= index.is_some_and(|i| self.inventory.routes_to(&r.route.dst).any(|x| x.uses(i)));
             }
         }
     }
@@ -95,7 +94,7 @@ impl Engine {
                 .for_each(|a| (a.seen, a.missing) = (false, None));
             group.routes.iter_mut().filter(|r| r.host == n).for_each(|r| (r.seen, r.missing) = (false, None));
         }
-        self.held.retain(|h| h.op.index() != Some(index));
+        self.held.forget(index);
     }
 
     /// Polling saw the live carrier before the kernel told of it.

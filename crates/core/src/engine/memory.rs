@@ -123,7 +123,7 @@ fn restore_address(group: &mut Group, a: &persist::HomedAddress) {
             group.addresses.push(HomedAddress { host, found, ..HomedAddress::new(a.addr, home) });
         }
         // It was declared and is no longer: the configuration changed while nobody ran.
-        None => group.condemned.push(a.addr),
+        None => drop(group.condemned.insert(a.addr)),
     }
 }
 
@@ -135,12 +135,11 @@ fn claim_routes(group: &mut Group, inventory: &Inventory) {
         let marked = |r: &&Route| {
             r.protocol == PROTO_MPATHD
                 && r.hops.len() == 1
-                && r.uses(link.index)
                 && r.hops[0].gateway.is_some()
                 && r.expires.is_none()
                 && !TABLES.contains(&r.table)
         };
-        for route in inventory.routes().filter(marked).cloned() {
+        for route in inventory.routes_through(link.index).filter(marked).cloned() {
             let index = link.index;
             group.routes.push(HomedRoute { route, index, home: n, host: n, missing: None, seen: false });
         }

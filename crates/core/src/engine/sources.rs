@@ -52,9 +52,7 @@ impl Engine {
         if mode == ProbeMode::Link {
             return Vec::new();
         }
-        let there = |a: &IpAddr| {
-            self.inventory.on(index).any(|x| x.addr.address == *a && inventory::usable(x)).then_some(*a)
-        };
+        let there = |a: &IpAddr| self.inventory.at(index, a).any(inventory::usable).then_some(*a);
         let mut wanted = Vec::new();
         for t in &nic.settings.test_addresses {
             let found = match t {
@@ -174,10 +172,9 @@ impl Engine {
             return group.settings.targets.clone();
         }
         let member = |i: IfIndex| group.covers(i);
-        let current = self.inventory.routes().filter(|r| r.kind == 1).flat_map(|r| &r.hops);
-        let current = current.filter(|h| h.gateway.is_some_and(|gw| gw.is_ipv4()) || member(h.index));
-        let kept = group.routes.iter().flat_map(|r| &r.route.hops);
-        let mut found: Vec<IpAddr> = current.chain(kept).filter_map(|h| h.gateway).collect();
+        let current = self.inventory.gateways().filter(|(index, gw)| gw.is_ipv4() || member(*index));
+        let kept = group.routes.iter().flat_map(|r| &r.route.hops).filter_map(|h| h.gateway);
+        let mut found: Vec<IpAddr> = current.map(|(_, gateway)| gateway).chain(kept).collect();
         found.sort();
         found.dedup();
         found
@@ -200,7 +197,7 @@ impl Engine {
             (Source::Echo(source), Family::Inet) => {
                 let configured = crate::plan::configured(nic);
                 configured.iter().any(|a| a.address == source && a.contains(target))
-                    || self.inventory.on(index).any(|a| a.addr.address == source && a.addr.contains(target))
+                    || self.inventory.at(index, &source).any(|a| a.addr.contains(target))
             }
             (Source::Arp, _) => {
                 let nets = group.addresses.iter().map(|a| a.addr);

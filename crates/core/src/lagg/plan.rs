@@ -204,7 +204,7 @@ fn addresses(lagg: &mut Lagg, link: &Link, inv: &Inventory) -> Vec<KernelOp> {
     let mut ops = Vec::new();
     let wanted = lagg.settings.addresses.clone();
     for addr in &wanted {
-        let there = inv.on(link.index).any(|a| a.addr.address == addr.address);
+        let there = inv.at(link.index, &addr.address).next().is_some();
         // IPv6 takes addresses only while the interface is up.
         if !there && (link.up || addr.family() == Family::Inet) {
             if !lagg.installed.contains(addr) {

@@ -6,12 +6,13 @@
 //! of P gets `P dev NIC src ADDRESS` at the best metric.
 
 use super::{Hold, Plan, configured, link, needs_prefix_route, tables};
-use crate::group::{Group, HomedRoute, NicId};
-use crate::inventory::Inventory;
+use crate::group::{Group, HomedAddress, HomedRoute, NicId};
+use crate::inventory::{Inventory, is_daemons};
 use crate::nic::Nic;
 use mpath_model::addr::{Family, is_link_local6};
 use mpath_model::kernel::{Hop, KernelOp, Placing, Route};
 use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// RTPROT_KERNEL.
@@ -21,24 +22,21 @@ const LAST_METRIC: u32 = 7700;
 /// Metric of the best IPv6 prefix route: the kernel's own have 256. IPv4's have 0, which cannot be beaten,
 /// but a route can be put in front of its equals.
 const BEST_METRIC6: u32 = 128;
-/// Protocols that no routing daemon and no kernel mechanism uses start here: those of routing daemons are
-/// never touched (contract: 186 to 192, and babel 42, openr 99, zebra 11, bird 12).
-const ROUTING_DAEMONS: [u8; 11] = [186, 187, 188, 189, 190, 191, 192, 11, 12, 42, 99];
 
 /// Whether a route found on a member follows that member: an ordinary unicast route through it, put there by an
 /// administrator or a network manager.
 pub fn follows(r: &Route, index: IfIndex) -> bool {
     let ordinary = r.kind == 1 && r.nexthop_id.is_none() && r.expires.is_none() && r.table != 255;
     // 1 redirect, 2 kernel, 9 router advertisement.
-    let stays = [1, 2, 9, PROTO_MPATHD].contains(&r.protocol) || ROUTING_DAEMONS.contains(&r.protocol);
+    let stays = [1, 2, 9, PROTO_MPATHD].contains(&r.protocol) || is_daemons(r);
     let local = is_link_local6(&r.dst.address) || r.dst.address.is_multicast();
     ordinary && r.uses(index) && !stays && !local
 }
 
 /// All records of the route that this record is about: one for each member that it leads through.
 pub fn records<'a>(group: &'a Group, h: &'a HomedRoute) -> impl Iterator<Item = &'a HomedRoute> {
-    let single = h.route.hops.len() == 1;
-    let others = group.routes.iter().filter(move |o| !single && !std::ptr::eq(*o, h) && o.route == h.route);
+    let several = if h.route.hops.len() == 1 { &[] } else { group.routes.as_slice() };
+    let others = several.iter().filter(move |o| !std::ptr::eq(*o, h) && o.route == h.route);
     std::iter::once(h).chain(others)
 }
 
@@ -147,33 +145,36 @@ fn surplus(
     plan: &mut Plan,
     hold: Hold<'_>,
 ) {
+    let homed = by_destination(group.routes.iter().map(|h| (h.route.dst, h)));
+    let wanted = by_destination(wanted.iter().map(|w| (w.dst, w)));
+    let awaited: BTreeSet<(IfAddr, u32)> = adds.iter().map(|a| (a.dst, a.table)).collect();
     // What is left of a retiring group answers only for the NICs that nobody else has taken over.
-    let answers = |i: IfIndex| {
-        if group.retiring {
-            group.leaving.iter().any(|n| group.nics[*n].index == Some(i))
-        } else {
-            super::interfaces(group).any(|own| own == i)
-        }
+    let answers: Vec<IfIndex> = if group.retiring {
+        group.leaving.iter().filter_map(|n| group.nics[*n].index).collect()
+    } else {
+        super::interfaces(group).collect()
     };
-    let member = |r: &Route| r.hops.iter().any(|h| answers(h.index));
-    let awaited = |r: &Route| adds.iter().any(|a| a.dst == r.dst && a.table == r.table);
-    for r in inv.routes().filter(|r| member(r) && !awaited(r)) {
-        let kept = |h: &HomedRoute| !away(group, h) && at_home(group, r, h);
+    let all = answers.into_iter().flat_map(|i| inv.routes_through(i));
+    for r in all.filter(|r| !awaited.contains(&(r.dst, r.table))) {
+        let records = || homed.get(&r.dst).into_iter().flatten().filter(|h| at_home(group, r, h));
+        let successors = || wanted.get(&r.dst).into_iter().flatten();
         // Without a journal routes of ours are claimed: what one has lent may be what another one wants.
-        if wanted.iter().any(|w| same(w, r)) {
+        if successors().any(|w| same(w, r)) {
             continue;
         }
-        let ours = r.protocol == PROTO_MPATHD && !group.routes.iter().any(kept);
-        let lent = group
-            .routes
-            .iter()
-            .any(|h| away(group, h) && link(group, inv, h.host).is_some() && at_home(group, r, h));
-        let demoted = wanted.iter().any(|w| super::advertised::is_original_of(r, w));
-        let op = KernelOp::DelRoute(r.clone());
+        let ours = r.protocol == PROTO_MPATHD && !records().any(|h| !away(group, h));
+        let lent = records().any(|h| away(group, h) && link(group, inv, h.host).is_some());
+        let demoted = successors().any(|w| super::advertised::is_original_of(r, w));
         if ours || lent || demoted {
-            plan.clean(op, hold);
+            plan.clean(KernelOp::DelRoute(r.clone()), hold);
         }
     }
+}
+
+fn by_destination<T>(all: impl Iterator<Item = (IfAddr, T)>) -> BTreeMap<IfAddr, Vec<T>> {
+    let mut found: BTreeMap<IfAddr, Vec<T>> = BTreeMap::new();
+    all.for_each(|(dst, one)| found.entry(dst).or_default().push(one));
+    found
 }
 
 /// A homed route as it is at home, under the present indices of its NICs.
@@ -236,16 +237,17 @@ fn prefix_routes(group: &Group, inv: &Inventory, plan: &Plan) -> Vec<Route> {
         let data = group.hosted(id).filter(|a| needs_prefix_route(a)).map(|a| a.addr);
         let there = |t: &IfAddr| ours(nic, inv, l.index, &t.address) || plan.puts(l.index, &t.address);
         let tests = configured(nic).into_iter().filter(|t| !nic.offline && there(t));
-        let mut done: Vec<IfAddr> = Vec::new();
+        let mut done: BTreeSet<IfAddr> = BTreeSet::new();
         for addr in data.chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
-            if !done.contains(&addr.network()) {
-                done.push(addr.network());
+            if done.insert(addr.network()) {
                 routes.push(prefix_route(addr, l.index, LAST_METRIC + id as u32));
             }
         }
     }
+    let homed = by_destination(group.addresses.iter().map(|a| (a.addr.network(), a)));
     for network in networks(group, inv) {
-        if let Some((addr, index)) = best_host(group, inv, &network) {
+        let hosted = homed.get(&network).cloned().unwrap_or_default();
+        if let Some((addr, index)) = best_host(group, inv, &network, hosted) {
             let metric = if addr.family() == Family::Inet { 0 } else { BEST_METRIC6 };
             routes.push(prefix_route(addr, index, metric));
         }
@@ -255,16 +257,14 @@ fn prefix_routes(group: &Group, inv: &Inventory, plan: &Plan) -> Vec<Route> {
 
 /// Whether an address is there and was installed by mpathd, so that the kernel has no prefix route for it.
 fn ours(nic: &Nic, inv: &Inventory, index: IfIndex, address: &IpAddr) -> bool {
-    inv.on(index).any(|a| {
-        a.addr.address == *address && (a.protocol == PROTO_MPATHD || nic.installed.contains(&a.addr))
-    })
+    inv.at(index, address).any(|a| a.protocol == PROTO_MPATHD || nic.installed.contains(&a.addr))
 }
 
 /// Networks that need a route at the best metric: those of the addresses without a kernel route, and those
 /// whose kernel route leads into a NIC that cannot serve, where it may come first.
 fn networks(group: &Group, inv: &Inventory) -> Vec<IfAddr> {
     let managed = group.addresses.iter().filter(|a| needs_prefix_route(a)).map(|a| a.addr.network());
-    let broken: Vec<IfIndex> = group.nics.iter().filter(|n| !n.usable()).filter_map(|n| n.index).collect();
+    let broken = group.nics.iter().filter(|n| !n.usable()).filter_map(|n| n.index);
     let kernels = |r: &&Route| {
         r.protocol == RTPROT_KERNEL
             && r.kind == 1
@@ -272,9 +272,8 @@ fn networks(group: &Group, inv: &Inventory) -> Vec<IfAddr> {
             && !is_link_local6(&r.dst.address)
             && !r.dst.is_host()
     };
-    let into =
-        |r: &&Route| r.hops.len() == 1 && broken.contains(&r.hops[0].index) && !r.dst.address.is_multicast();
-    let blind = inv.routes().filter(kernels).filter(into).map(|r| r.dst);
+    let into = |r: &&Route| r.hops.len() == 1 && !r.dst.address.is_multicast();
+    let blind = broken.flat_map(|i| inv.routes_through(i)).filter(kernels).filter(into).map(|r| r.dst);
     let mut nets: Vec<IfAddr> = managed.chain(blind).collect();
     nets.sort();
     nets.dedup();
@@ -283,9 +282,13 @@ fn networks(group: &Group, inv: &Inventory) -> Vec<IfAddr> {
 
 /// The NIC that hosts the first data address of the network, a usable one first; else the first usable NIC
 /// with any address in it.
-fn best_host(group: &Group, inv: &Inventory, network: &IfAddr) -> Option<(IfAddr, IfIndex)> {
+fn best_host(
+    group: &Group,
+    inv: &Inventory,
+    network: &IfAddr,
+    mut hosted: Vec<&HomedAddress>,
+) -> Option<(IfAddr, IfIndex)> {
     let up = |n: NicId| link(group, inv, n).filter(|l| l.up).map(|l| l.index);
-    let mut hosted: Vec<_> = group.addresses.iter().filter(|a| a.addr.network() == *network).collect();
     hosted.sort_by_key(|a| !group.nics[a.host].usable());
     let data = hosted.iter().find_map(|a| up(a.host).map(|i| (a.addr, i)));
     let needed = hosted.iter().any(|a| needs_prefix_route(a));

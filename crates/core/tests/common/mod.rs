@@ -39,6 +39,11 @@ pub const ETH0: IfIndex = 2;
 pub const ETH1: IfIndex = 3;
 pub const ETH2: IfIndex = 4;
 
+/// What this thread has had of a processor.
+fn processor_time() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+}
+
 /// The laboratory.
 #[derive(Clone)]
 pub struct Lab {
@@ -59,6 +64,8 @@ pub struct Lab {
     /// Plans by NIC, with their generation.
     pub prepared: BTreeMap<IfIndex, (u64, Vec<KernelOp>)>,
     pub dumps: usize,
+    /// Processor time that the engine has taken.
+    pub spent: Duration,
     queue: BTreeMap<(Time, u64), Input>,
     order: u64,
     requests: u64,
@@ -95,6 +102,7 @@ impl Lab {
             listen: Listen::default(),
             prepared: BTreeMap::new(),
             dumps: 0,
+            spent: Duration::ZERO,
             queue: BTreeMap::new(),
             order: 0,
             requests: 0,
@@ -124,7 +132,9 @@ impl Lab {
     /// Hands the engine an input and carries out what it asks for.
     pub fn feed(&mut self, input: Input) {
         let mut actions = std::mem::take(&mut self.buffer);
+        let begin = processor_time();
         self.engine.handle(self.now, input, &mut actions);
+        self.spent += processor_time().saturating_sub(begin);
         for action in actions.drain(..) {
             self.carry_out(action);
         }

@@ -36,7 +36,7 @@ impl fmt::Display for LaggBackend {
 }
 
 /// Where the frames of a lagg go and come from. A port that is named nowhere is not the lagg's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Steering {
     /// The port that sends and receives; none: nothing is sent.
     pub active: Option<IfIndex>,
@@ -57,7 +57,7 @@ pub fn inner_name(lagg: &str) -> String {
 }
 
 /// One request for a lagg.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LaggOp {
     /// Makes the interface, administratively down and without ports.
     Create {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// How a route is put beside routes with the same destination and metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Placing {
     /// In front of equals (NLM_F_CREATE alone): wins at once, the old one is deleted afterwards. IPv4.
     Before,
@@ -18,7 +18,7 @@ pub enum Placing {
 }
 
 /// One request to the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum KernelOp {
     /// RTM_NEWADDR, create or change.
     AddAddress(Address),

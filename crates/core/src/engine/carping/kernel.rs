@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::carp::plan::{self, Plan};
 use crate::carp::vhid::Vhid;
 use crate::diag;
-use crate::engine::{Engine, SCAN_INTERVAL, carry};
+use crate::engine::{Engine, SCAN_INTERVAL, batches};
 use crate::input::BatchId;
 use mpath_model::kernel::KernelOp;
 use mpath_model::{IfIndex, Time};
@@ -34,7 +34,7 @@ struct Held {
 
 impl Work {
     pub(super) fn deadline(&self) -> Option<Time> {
-        let late = self.under_way.iter().map(|(_, _, since)| *since + carry::BATCH_TIMEOUT);
+        let late = self.under_way.iter().map(|(_, _, since)| *since + batches::BATCH_TIMEOUT);
         late.chain(self.held.iter().filter(|h| !h.due).map(|h| h.until)).min()
     }
 
@@ -135,7 +135,7 @@ impl Engine {
             }
             let known = self.carps.work.held.iter().position(|h| same(&h.op, &op));
             let before = known.map(|k| self.carps.work.held.swap_remove(k).refusals).unwrap_or(0);
-            let fine = *errno == 0 || carry::benign(&op, *errno);
+            let fine = *errno == 0 || batches::benign(&op, *errno);
             let refusals = if fine { 0 } else { before + 1 };
             if refusals == 1 {
                 self.carp_tell_of_refusal(&op, *errno, out);
@@ -166,7 +166,7 @@ impl Engine {
         }
         let work = &mut self.carps.work;
         let lost = work.under_way.len();
-        work.under_way.retain(|(_, _, since)| now - *since < carry::BATCH_TIMEOUT);
+        work.under_way.retain(|(_, _, since)| now - *since < batches::BATCH_TIMEOUT);
         let lost = work.under_way.len() != lost;
         let due = work.held.iter().any(|h| !h.due && h.until <= now);
         work.held.retain(|h| h.until > now || (h.refusals > 0 && now - h.until < SCAN_INTERVAL * 3));

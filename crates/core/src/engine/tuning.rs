@@ -1,0 +1,83 @@
+//! The sysctls that members need, and those of former members that go back to what they were.
+
+use super::Engine;
+use crate::action::Action;
+use crate::guard::Object;
+use mpath_model::Time;
+use mpath_model::kernel::{KernelOp, Sysctl};
+use std::collections::BTreeSet;
+
+/// What every member needs (linux-failover.md, pitfalls 1, 2, 3, 6, 8 and 20).
+const MEMBER_SYSCTLS: [(Sysctl, i32); 7] = [
+    (Sysctl::ArpIgnore, 1),
+    (Sysctl::ArpAnnounce, 2),
+    (Sysctl::RpFilter, 2),
+    (Sysctl::PromoteSecondaries, 1),
+    (Sysctl::IgnoreRoutesWithLinkdown4, 1),
+    (Sysctl::IgnoreRoutesWithLinkdown6, 1),
+    (Sysctl::KeepAddrOnDown, 1),
+];
+
+/// What an interface below a virtual MAC needs (lagg-carp.md C.8).
+const CARP_SYSCTLS: [(Sysctl, i32); 2] = [(Sysctl::ArpIgnore, 1), (Sysctl::ArpAnnounce, 2)];
+
+impl Engine {
+    /// Sysctls of members that differ from what they must be, and of former members that differ from what they were.
+    pub(super) fn sysctl_ops(&mut self, now: Time, out: &mut Vec<Action>) -> Vec<KernelOp> {
+        let members: BTreeSet<String> = self
+            .groups
+            .iter()
+            .filter(|g| !g.retiring && !g.anonymous)
+            .flat_map(|g| g.nics.iter().filter(|n| n.index.is_some()).map(|n| n.name().to_string()))
+            .collect();
+        let mut ops = Vec::new();
+        for interface in &members {
+            for (key, value) in MEMBER_SYSCTLS {
+                let at = (interface.clone(), key);
+                let Some(now) = self.inventory.sysctls.get(&at).copied().filter(|v| *v != value) else {
+                    continue;
+                };
+                self.originals.entry(at).or_insert(now);
+                ops.push(KernelOp::SetSysctl { interface: interface.clone(), key, value });
+            }
+        }
+        let parents = self.carp_parents();
+        for interface in parents.difference(&members) {
+            for (key, value) in CARP_SYSCTLS {
+                let at = (interface.clone(), key);
+                let Some(now) = self.inventory.sysctls.get(&at).copied().filter(|v| *v != value) else {
+                    continue;
+                };
+                self.originals.entry(at).or_insert(now);
+                ops.push(KernelOp::SetSysctl { interface: interface.clone(), key, value });
+            }
+        }
+        let below =
+            |i: &String, k: &Sysctl| parents.contains(i) && CARP_SYSCTLS.iter().any(|(key, _)| key == k);
+        let named: BTreeSet<&str> = self.groups.iter().flat_map(|g| &g.nics).map(|n| n.name()).collect();
+        let inventory = &self.inventory;
+        self.written.retain(|(i, _)| named.contains(i.as_str()));
+        self.originals.retain(|(i, _), _| named.contains(i.as_str()) || inventory.link_named(i).is_some());
+        for ((interface, key), value) in &self.originals {
+            // Last of all: without them, taking one address off could take others along.
+            if !members.contains(interface) && !below(interface, key) && !named.contains(interface.as_str()) {
+                ops.push(KernelOp::SetSysctl { interface: interface.clone(), key: *key, value: *value });
+            }
+        }
+        let held = &self.held;
+        ops.retain(|op| !held.holds(now, op));
+        ops.retain(|op| self.repairs_sysctl(now, op, out));
+        ops
+    }
+
+    /// Whether a sysctl is written: the first time, and as long as nobody fights over it.
+    fn repairs_sysctl(&mut self, now: Time, op: &KernelOp, out: &mut Vec<Action>) -> bool {
+        let KernelOp::SetSysctl { interface, key, .. } = op else { return true };
+        let at = (interface.clone(), *key);
+        if !self.is_member(interface) || !self.written.contains(&at) {
+            self.written.insert(at);
+            return true;
+        }
+        !self.left_alone(op) && self.attacked(now, Object::Sysctl(interface.clone(), *key), None, out)
+    }
+}
