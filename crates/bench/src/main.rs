@@ -60,6 +60,7 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
     let (scenario, cases) = match &cli.scenario {
         Scenario::Link(options) => ("link", link::run(&site, options, false, cli.runs, cli.seed)?),
         Scenario::Late(options) => ("late", link::run(&site, options, true, cli.runs, cli.seed)?),
+        Scenario::Planned(options) => ("planned", link::planned(&site, options, cli.runs, cli.seed)?),
         Scenario::Tcp => ("tcp", tcp::run(&site, cli.runs, cli.seed)?),
         Scenario::Addresses(options) => ("addresses", presence::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Lagg(options) => ("lagg", lagg::run(&site, options, cli.runs, cli.seed)?),

@@ -1,9 +1,17 @@
-//! Who stamps what the kernel tells of a host: the loss of a NIC's carrier, and the arrival of addresses on another. Spins
-//! while it is armed, so that its own waking up is in no figure.
+//! Who stamps what the kernel tells of a host: the loss of a NIC's carrier, the arrival of addresses on another, and the
+//! announcements that leave there. Spins while it is armed, so that its own waking up is in no figure.
 
+use crate::machine;
 use mpath_linux::netlink::Socket;
 use mpath_model::IfIndex;
 use mpath_testkit::{Error, Host};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket, sockopt,
+};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -20,10 +28,17 @@ const LOWER_UP: u32 = 0x10000;
 /// The observer of one host.
 pub(crate) struct Observer {
     orders: Option<Sender<usize>>,
-    results: Receiver<Duration>,
+    results: Receiver<Seen>,
     ready: Receiver<()>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
+}
+
+/// From the carrier event to the last of the addresses, and to the last of those that is announced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) present: Duration,
+    pub(crate) announced: Duration,
 }
 
 /// An observation under way.
@@ -40,6 +55,7 @@ impl Observer {
                 Ok::<Socket, mpath_linux::Error>(socket)
             })
             .map_err(|e| Error::new("open the observer's socket", e))?;
+        let wire = host.run(|| wire(to)).map_err(|e| Error::new("open the observer's packet socket", e))?;
         let (orders, taken) = channel();
         let (done, results) = channel();
         let (armed, ready) = channel();
@@ -47,10 +63,12 @@ impl Observer {
         let asked = Arc::clone(&stop);
         let observe = move || {
             let mut socket = socket;
+            machine::move_to_the_last_processor();
             while let Ok(count) = taken.recv() {
                 clear(&mut socket);
+                while let Some(Ok(_)) = announced(&wire) {}
                 let _ = armed.send(());
-                if let Some(took) = observation(&mut socket, from, to, count, &asked) {
+                if let Some(took) = observation(&mut socket, &wire, (from, to), count, &asked) {
                     let _ = done.send(took);
                 }
             }
@@ -70,13 +88,16 @@ impl Observer {
 }
 
 impl Armed<'_> {
-    /// From the carrier event to the last of the addresses.
-    pub(crate) fn wait(self, patience: Duration) -> Result<Duration, Error> {
+    /// What was seen.
+    pub(crate) fn wait(self, patience: Duration) -> Result<Seen, Error> {
         match self.0.results.recv_timeout(patience) {
             Ok(took) => Ok(took),
             Err(RecvTimeoutError::Timeout) => {
                 self.0.stop.store(true, Ordering::Relaxed);
-                Err(Error::new("observe a move", format!("not all addresses came within {patience:?}")))
+                Err(Error::new(
+                    "observe a move",
+                    format!("not all addresses came and were announced within {patience:?}"),
+                ))
             }
             Err(e) => Err(Error::new("observe a move", e)),
         }
@@ -97,15 +118,50 @@ fn clear(socket: &mut Socket) {
     let _ = socket.drain(|_, _, _, _| Ok(()));
 }
 
+/// Hears everything on an interface.
+fn wire(index: IfIndex) -> Result<OwnedFd, Errno> {
+    /// ETH_P_ALL (linux/if_ether.h).
+    const EVERYTHING: u16 = 3;
+    /// Bytes of the receive buffer: every announcement of some thousand addresses.
+    const BUFFER: usize = 1 << 24;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Packet, SockType::Raw, flags, None::<SockProtocol>)?;
+    setsockopt(&fd, sockopt::RcvBufForce, &BUFFER).or_else(|_| setsockopt(&fd, sockopt::RcvBuf, &BUFFER))?;
+    let at = mpath_linux::sys::link_address(index, EVERYTHING).ok_or(Errno::ENODEV)?;
+    bind(fd.as_raw_fd(), &at)?;
+    Ok(fd)
+}
+
+/// The next frame: the address that it announces by gratuitous ARP or neighbour advertisement, if it does. None: nothing
+/// has arrived.
+fn announced(wire: &OwnedFd) -> Option<Result<IpAddr, ()>> {
+    let mut frame = [0u8; 128];
+    let length = recv(wire.as_raw_fd(), &mut frame, MsgFlags::empty()).ok()?;
+    let frame = &frame[..length.min(frame.len())];
+    let address = match frame.get(12..14) {
+        // Sender and target are the same.
+        Some([8, 6]) if frame.len() >= 42 && frame[28..32] == frame[38..42] => {
+            <[u8; 4]>::try_from(&frame[28..32]).ok().map(|a| Ipv4Addr::from(a).into())
+        }
+        // ICMPv6, type 136.
+        Some([0x86, 0xdd]) if frame.len() >= 78 && (frame[20], frame[54]) == (58, 136) => {
+            <[u8; 16]>::try_from(&frame[62..78]).ok().map(|a| Ipv6Addr::from(a).into())
+        }
+        _ => None,
+    };
+    Some(address.ok_or(()))
+}
+
 fn observation(
     socket: &mut Socket,
-    from: IfIndex,
-    to: IfIndex,
+    wire: &OwnedFd,
+    (from, to): (IfIndex, IfIndex),
     count: usize,
     stop: &AtomicBool,
-) -> Option<Duration> {
-    let mut begun = None;
-    let mut seen = 0;
+) -> Option<Seen> {
+    let (mut begun, mut present) = (None, None);
+    let mut arrived = 0;
+    let mut told = HashSet::new();
     while !stop.load(Ordering::Relaxed) {
         let _ = socket.read_ahead();
         let now = Instant::now();
@@ -116,13 +172,20 @@ fn observation(
                 RTM_NEWLINK if word(4) == Some(from) && word(8).is_some_and(|f| f & LOWER_UP == 0) => {
                     begun = begun.or(Some(now));
                 }
-                RTM_NEWADDR if word(4) == Some(to) => seen += 1,
+                RTM_NEWADDR if word(4) == Some(to) => arrived += 1,
                 _ => {}
             }
             Ok(())
         });
-        if let Some(begun) = begun.filter(|_| seen >= count) {
-            return Some(now - begun);
+        while let Some(heard) = announced(wire) {
+            told.extend(heard);
+        }
+        let Some(begun) = begun else { continue };
+        if arrived >= count && present.is_none() {
+            present = Some(now - begun);
+        }
+        if let Some(present) = present.filter(|_| told.len() >= count) {
+            return Some(Seen { present, announced: begun.elapsed() });
         }
     }
     None

@@ -88,6 +88,16 @@ impl Stage {
         processor_time(&self.daemon)
     }
 
+    /// Takes a NIC out of service; returns when the move is over.
+    pub(crate) fn offline(&self, nic: &str) -> Result<(), Error> {
+        self.daemon.offline(nic)
+    }
+
+    /// Puts it back in service.
+    pub(crate) fn online(&self, nic: &str) -> Result<(), Error> {
+        self.daemon.online(nic)
+    }
+
     /// All that the daemon has logged.
     pub(crate) fn log(&self) -> String {
         self.daemon.log_text()

@@ -13,8 +13,8 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-const FDT: Duration = Duration::from_secs(1);
-const WINDOW: Duration = Duration::from_secs(1);
+const FDT: Duration = Duration::from_millis(200);
+const WINDOW: Duration = Duration::from_millis(700);
 const SPREAD: Duration = Duration::from_millis(300);
 /// Open sessions beside the transfers.
 const SESSIONS: usize = 100;

@@ -2,11 +2,13 @@
 //! from what the client received.
 
 mod echo;
+mod flow;
 mod tcp;
 mod timeline;
 mod udp;
 
 pub use echo::Echo;
+pub use flow::{FirstPackets, Flow};
 pub use tcp::{TcpBulk, TcpReport, TcpSource};
 pub use timeline::Gap;
 pub use udp::{DEFAULT_RATE, Report, UdpStream};
