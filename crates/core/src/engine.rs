@@ -48,8 +48,10 @@ mod reporting;
 mod sources;
 mod telling;
 mod tuning;
+mod watching;
 
 pub use beaconing::Beacons;
+pub use watching::{Port, Watch};
 
 /// A full comparison with the kernel at least this often (IF_SCAN_INTERVAL).
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(20);
@@ -230,6 +232,7 @@ impl Engine {
             probes.min(),
             doubts.min(),
             self.beacons_deadline(),
+            self.watch_deadline(),
             damped.min(),
             self.settling_deadline(),
             self.batches.deadline(),
@@ -263,6 +266,8 @@ impl Engine {
             self.resynchronise(out);
         }
         self.end_freeze(now, out);
+        // First: whoever answers again ends it, and with it the blame.
+        self.watch(now, out);
         self.probe(now, out);
         self.confirm(now, out);
         self.beacons(now, out);

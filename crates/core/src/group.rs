@@ -1,7 +1,7 @@
 //! A group: its members, its detection time, and what it has to keep reachable.
 
 use crate::detection::DetectionTime;
-use crate::engine::Beacons;
+use crate::engine::{Beacons, Watch};
 use crate::lagg::Lagg;
 use crate::nic::Nic;
 use mpath_model::kernel::{Address, Route};
@@ -33,6 +33,8 @@ pub struct Group {
     pub macs: BTreeMap<Ipv4Addr, Mac>,
     /// Which members are on one link.
     pub beacons: Beacons,
+    /// Frames from member to member while no target answers.
+    pub watch: Watch,
     /// Data addresses, declared ones first.
     pub addresses: Vec<HomedAddress>,
     /// Routes that follow their NIC.
@@ -153,6 +155,7 @@ impl Group {
             failed: false,
             macs: BTreeMap::new(),
             beacons: Beacons::default(),
+            watch: Watch::default(),
             addresses: Vec::new(),
             routes: Vec::new(),
             moves: Vec::new(),

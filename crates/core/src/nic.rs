@@ -11,6 +11,7 @@
 //! ```
 //! A NIC that does not exist is `unknown`; one that appears later has to prove itself like a repaired one.
 
+use crate::engine::Port;
 use crate::probe::confirm::Confirm;
 use crate::probe::instance::Instance;
 use mpath_model::addr::Family;
@@ -68,6 +69,8 @@ pub struct Nic {
     pub bring_home: bool,
     /// Doubts about the path, and signs of life.
     pub confirm: Confirm,
+    /// What frames from member to member tell of its switch port.
+    pub port: Port,
     /// When hosts have answered an echo over this NIC last.
     pub echoes: BTreeMap<IpAddr, Time>,
     /// Since when it has been losing so much that it carries data only if nobody else can.
@@ -104,6 +107,7 @@ impl Nic {
             gray: None,
             gray_last: None,
             confirm: Confirm::default(),
+            port: Port::default(),
             echoes: BTreeMap::new(),
             installed: Vec::new(),
             test_address_told: false,

@@ -138,9 +138,11 @@ fn instance(g: &Group, i: &Instance) -> status::Instance {
         Source::Echo(a) => Some(a),
         Source::Arp => None,
     };
+    let methods = i.methods(g.settings.confirm).into_iter().map(method);
+    let watched = g.watch.running().then_some(Method::Beacon);
     status::Instance {
         family: i.family,
-        methods: i.methods(g.settings.confirm).into_iter().map(method).collect(),
+        methods: methods.chain(watched).collect(),
         mode: if i.targets.are_routers() { TargetMode::Routes } else { TargetMode::Multicast },
         test_address: source,
         targets: i.targets.active().map(|t| t.address).collect(),

@@ -15,6 +15,8 @@ pub enum Cause {
     Link,
     /// Its probes are lost, the first of the run at that time.
     Probes(Time),
+    /// No frame passes between it and the other members, while no target answers.
+    Port,
 }
 
 /// What to conclude.
@@ -48,7 +50,7 @@ pub fn decide(others: &[Witness], group_failed: bool, cause: Cause) -> Verdict {
     }
     let alive = |w: &&Witness| w.in_service && !w.failed && w.link;
     let vouched = match cause {
-        Cause::Link => others.iter().any(|w| alive(&w)),
+        Cause::Link | Cause::Port => others.iter().any(|w| alive(&w)),
         Cause::Probes(first) => {
             others.iter().filter(alive).any(|w| !w.probed || w.last_ack.is_some_and(|at| at > first))
         }

@@ -54,3 +54,5 @@ mod table;
 mod targets;
 #[path = "promises/verdicts.rs"]
 mod verdicts;
+#[path = "promises/watching.rs"]
+mod watching;

@@ -57,6 +57,10 @@ pub enum Rule {
     NoTarget,
     /// Losses are not believed yet: the switch port may still be learning.
     Quiet,
+    /// No target answers on any member, and no frame passes between it and the others, while others reach each other.
+    PortDead,
+    /// No target answers on any member, and frames pass between it and others: the targets are at fault.
+    PortWorks,
     /// Probes are answered.
     Answered,
 }

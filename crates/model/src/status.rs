@@ -102,6 +102,8 @@ pub enum Method {
     Nd,
     /// Link state alone.
     Link,
+    /// Frames from member to member, while no target answers.
+    Beacon,
 }
 
 /// A group.

@@ -162,10 +162,12 @@ impl Lan {
     }
 
     fn frame(&self, nic: Nic, bytes: &[u8], rng: &mut Rng) -> Vec<Arrival> {
-        if let Some(beacon) = ethernet::parse(bytes).ok().and_then(|(_, p)| beacon::parse(p).ok()) {
+        let parsed = ethernet::parse(bytes).ok();
+        if let Some((to, beacon)) = parsed.and_then(|(h, p)| Some((h.destination, beacon::parse(p).ok()?))) {
             let packet = Packet::Beacon { round: beacon.round, sender: beacon.sender };
             let arrive = |nic| Arrival { after: self.delay / 2, nic, packet: packet.clone() };
-            return self.siblings(nic).map(arrive).collect();
+            let hears = |n: &Nic| to == Mac::BROADCAST || self.ports[*n].mac == to;
+            return self.siblings(nic).filter(hears).map(arrive).collect();
         }
         if let Ok((_, ndisc::Message::Solicitation(asked))) = ndisc::parse_frame(bytes) {
             return self.solicited(nic, asked.target, rng);

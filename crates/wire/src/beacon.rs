@@ -1,4 +1,4 @@
-//! Beacons: broadcast frames by which the members of a group find out whether they are on one link. The EtherType is one for
+//! Beacons: frames by which the members of a group find out whether they are on one link and their switch ports work. The EtherType is one for
 //! local experiments (IEEE 802, section 9.2.4), so that nobody else takes notice.
 
 use crate::bytes::{Reader, expect_field};
@@ -34,11 +34,16 @@ pub fn parse(payload: &[u8]) -> Result<Beacon, Error> {
 impl Beacon {
     /// The whole frame, to everybody on the link.
     pub fn frame(&self, mac: Mac) -> Vec<u8> {
+        self.frame_to(mac, Mac::BROADCAST)
+    }
+
+    /// The whole frame, to one interface.
+    pub fn frame_to(&self, mac: Mac, destination: Mac) -> Vec<u8> {
         let mut payload = [0; LEN];
         payload[0..8].copy_from_slice(&MAGIC.to_be_bytes());
         payload[8..16].copy_from_slice(&self.round.to_be_bytes());
         payload[16..20].copy_from_slice(&self.sender.to_be_bytes());
-        ethernet::Header { destination: Mac::BROADCAST, source: mac, ethertype: ETHERTYPE }.emit(&payload)
+        ethernet::Header { destination, source: mac, ethertype: ETHERTYPE }.emit(&payload)
     }
 }
 

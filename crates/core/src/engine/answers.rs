@@ -33,6 +33,7 @@ impl Engine {
                 return; // link recorded as down: dropped silently (1.7)
             }
             self.mind_manners(now, g, &heard.what);
+            self.note_foreign((g, n), &heard.what, heard.at);
             match &heard.what {
                 Packet::EchoReply { from, to, code, ident, seq, payload } if *ident == self.ident => {
                     match self.well_formed((g, n), *from, *code, payload) {
@@ -48,7 +49,11 @@ impl Engine {
                     }
                 }
                 Packet::EchoReply { .. } => {} // somebody else's ping
-                Packet::Beacon { round, sender } => self.beacon_heard(g, heard.index, *round, *sender),
+                Packet::Beacon { round, sender } => {
+                    if !self.watch_heard(now, g, heard.index, *round, *sender, out) {
+                        self.beacon_heard(g, heard.index, *round, *sender);
+                    }
+                }
                 Packet::Advertisement { from, target } => {
                     self.advertised((g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at);
                 }

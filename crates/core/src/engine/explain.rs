@@ -2,7 +2,7 @@
 //! again, on a copy, and what they say is put into words.
 
 use super::{Engine, GroupId, checks};
-use crate::group::NicId;
+use crate::group::{Group, NicId};
 use crate::nic::Nic;
 use crate::probe::instance::{Instance, Source};
 use crate::probe::ring::Fate;
@@ -88,6 +88,9 @@ impl Engine {
             };
             return one(Rule::LinkDown, "its link is down".to_string(), remedy);
         }
+        if let Some(ruling) = port_ruling(group, nic) {
+            return ruling;
+        }
         if nic.failed { self.why_failed(now, g, n) } else { why_not_failed(now, nic) }
     }
 
@@ -104,9 +107,12 @@ impl Engine {
         let (losses, answers) = runs(nic, now);
         if group.failed {
             let reason = "all members of the group are silent at once, so the fault is beyond the NICs and nothing moves";
+            let works =
+                "; frames between it and other members pass: its port works, the targets are at fault";
+            let works = if group.watch.running() && nic.port.works() { works } else { "" };
             return (
                 Rule::GroupFailure,
-                reason.to_string(),
+                format!("{reason}{works}"),
                 vec![
                     "check what the members have in common: the switch, its uplink, the targets".to_string(),
                     needed,
@@ -201,6 +207,25 @@ fn state(nic: &Nic) -> InterfaceState {
         n if n.failed => InterfaceState::Failed,
         _ => InterfaceState::Ok,
     }
+}
+
+/// While no target answers on any member: what the frames from member to member tell.
+fn port_ruling(group: &Group, nic: &Nic) -> Option<(Rule, String, Vec<String>)> {
+    if !group.watch.running() {
+        return None;
+    }
+    if nic.port.dead {
+        let reason = "no target answers on any member, and of the frames between the members those of others pass, not its own: \
+                      its port, cable or switch is at fault";
+        let more = PROBE_REPAIRS.saturating_sub(nic.port.met as usize);
+        let remedy = format!("check its cable and switch port; {more} more rounds in a row must pass");
+        return Some((Rule::PortDead, reason.to_string(), vec![remedy]));
+    }
+    let reason = "its link is up, no target answers on any member, and frames between it and other members pass: its port \
+                  works, and its targets are at fault";
+    let remedy = "check the gateway, or name targets = [...] in its group".to_string();
+    let works = !nic.failed && nic.port.works();
+    works.then(|| (Rule::PortWorks, reason.to_string(), vec![remedy]))
 }
 
 /// Losses and answers in a row: of the family that is judged best.

@@ -28,6 +28,7 @@ impl Engine {
         };
         match verdict {
             Verdict::NicFailure => self.nic_failure(g, n, cause, out),
+            Verdict::GroupFailure if matches!(cause, Cause::Probes(_)) && self.ports_decide(g, n, out) => {}
             Verdict::GroupFailure => self.group_failure(now, g, out),
         }
     }
@@ -46,7 +47,7 @@ impl Engine {
             .collect()
     }
 
-    fn nic_failure(&mut self, g: GroupId, n: NicId, cause: Cause, out: &mut Vec<Action>) {
+    pub(super) fn nic_failure(&mut self, g: GroupId, n: NicId, cause: Cause, out: &mut Vec<Action>) {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = true;
         nic.trailing = false;
@@ -57,6 +58,7 @@ impl Engine {
         let cause = match cause {
             Cause::Link => "link down",
             Cause::Probes(_) => "probes unanswered",
+            Cause::Port => "no frame passes between it and the other members",
         };
         self.tell(out, diag::nic_failure(self.about(g, n), cause));
     }
@@ -91,8 +93,15 @@ impl Engine {
     pub(super) fn check_repair(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let by_probes = self.judged_by_probes(now, g, n);
         let spared = self.groups[g].nics.iter().any(crate::nic::Nic::usable);
+        let by_port = self.port_proven(g, n);
         let nic = &mut self.groups[g].nics[n];
         if !nic.failed || !nic.link || nic.index.is_none() || (nic.raised.is_some() && spared) {
+            return;
+        }
+        if let Some(proven) = by_port {
+            if proven {
+                self.repaired(now, g, n, out);
+            }
             return;
         }
         if by_probes {
@@ -127,6 +136,7 @@ impl Engine {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = false;
         nic.trailing = false;
+        nic.port.dead = false;
         nic.repaired = now;
         nic.flap_told = false;
         self.dirty = true;

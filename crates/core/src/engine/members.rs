@@ -210,6 +210,8 @@ impl Engine {
         self.tell(out, diag::link_down(self.about(g, n)));
         let nic = &mut self.groups[g].nics[n];
         nic.link = false;
+        nic.port.dead = false;
+        (nic.port.met, nic.port.missed) = (0, 0);
         nic.instances.iter_mut().for_each(|i| i.ring.clear());
         if !nic.failed {
             self.check_failure(now, g, n, out);

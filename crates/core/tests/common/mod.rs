@@ -197,8 +197,14 @@ impl Lab {
         let Transmit::Frame { index, bytes } = what else { return };
         let Ok(beacon) = mpath_wire::beacon::parse(&bytes[14..]) else { return };
         let net = &self.net;
+        let to = mpath_model::Mac(bytes[..6].try_into().unwrap());
+        let addressed =
+            |i: &IfIndex| to == mpath_model::Mac::BROADCAST || self.kernel.links[i].mac == Some(to);
         let hears = |i: &IfIndex| {
-            *i != *index && net.apart.contains(i) == net.apart.contains(index) && !net.silent.contains(i)
+            *i != *index
+                && addressed(i)
+                && net.apart.contains(i) == net.apart.contains(index)
+                && !net.silent.contains(i)
         };
         let others: Vec<IfIndex> = self.kernel.links.keys().copied().filter(hears).collect();
         if self.net.silent.contains(index) {

@@ -37,7 +37,15 @@ pub(super) fn evidence(list: &[Explanation]) -> Vec<Finding> {
     for e in list {
         let why = format!("mpathctl why {}", e.interface);
         let remedy = || e.remedy.first().cloned().unwrap_or_else(|| why.clone());
-        if matches!(e.rule, Rule::ProbesLost | Rule::GroupFailure | Rule::NoTarget | Rule::Flapping) {
+        if matches!(
+            e.rule,
+            Rule::ProbesLost
+                | Rule::GroupFailure
+                | Rule::NoTarget
+                | Rule::PortDead
+                | Rule::PortWorks
+                | Rule::Flapping
+        ) {
             found.push(Finding::obstacle(&e.interface, e.reason.clone(), remedy()));
         }
         found.extend(e.problems.iter().map(|p| Finding::obstacle(&e.interface, p.clone(), why.clone())));
