@@ -1,10 +1,12 @@
-//! What passes on an interface: echo requests in both directions, counted by family, and who sends what comes in.
+//! What passes on an interface: echo requests in both directions, counted by family, who sends what comes in, and ARP.
 
 use crate::error::{Context, Error};
 use crate::host::Host;
 use crate::traffic::Stop;
 use mpath_linux::sys::{link_address, set_int_option};
 use mpath_model::Mac;
+use mpath_wire::arp::{self, Arp};
+use mpath_wire::ethernet::Header;
 use mpath_wire::{ethernet, icmp, icmp6, ipv4, ipv6};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, recv, setsockopt, socket, sockopt};
@@ -29,6 +31,17 @@ const IDLE_MS: i64 = 50;
 /// Kernel receive buffer, bytes: far more than a link without bulk traffic brings in while the machine is busy.
 const BUFFER: usize = 1 << 22;
 
+/// ARP packets kept.
+const MAX_ARPS: usize = 100_000;
+
+/// What has been seen.
+#[derive(Default)]
+struct Seen {
+    echoes: EchoRequests,
+    senders: BTreeMap<Mac, u64>,
+    arps: Vec<(Header, Arp)>,
+}
+
 /// Echo requests that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EchoRequests {
@@ -41,7 +54,7 @@ pub struct EchoRequests {
 /// A running capture.
 pub struct Capture {
     stop: Stop,
-    thread: JoinHandle<(EchoRequests, BTreeMap<Mac, u64>)>,
+    thread: JoinHandle<Seen>,
 }
 
 impl Capture {
@@ -70,7 +83,7 @@ impl Capture {
     /// # Panics
     /// If the capturing thread has.
     pub fn stop(self) -> EchoRequests {
-        self.end().0
+        self.end().echoes
     }
 
     /// Ends it: frames by the link-layer address of their sender.
@@ -78,10 +91,18 @@ impl Capture {
     /// # Panics
     /// If the capturing thread has.
     pub fn senders(self) -> BTreeMap<Mac, u64> {
-        self.end().1
+        self.end().senders
     }
 
-    fn end(self) -> (EchoRequests, BTreeMap<Mac, u64>) {
+    /// Ends it: ARP packets in the order in which they came.
+    ///
+    /// # Panics
+    /// If the capturing thread has.
+    pub fn arps(self) -> Vec<(Header, Arp)> {
+        self.end().arps
+    }
+
+    fn end(self) -> Seen {
         self.stop.now();
         self.thread.join().expect("the capturing thread does not panic")
     }
@@ -97,9 +118,8 @@ pub(crate) fn open(index: u32, incoming: bool) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-fn count(fd: &OwnedFd, stop: &Stop) -> (EchoRequests, BTreeMap<Mac, u64>) {
-    let mut seen = EchoRequests::default();
-    let mut senders = BTreeMap::new();
+fn count(fd: &OwnedFd, stop: &Stop) -> Seen {
+    let mut seen = Seen::default();
     let mut frame = [0u8; 2048];
     loop {
         let ending = if stop.asked() { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
@@ -107,20 +127,29 @@ fn count(fd: &OwnedFd, stop: &Stop) -> (EchoRequests, BTreeMap<Mac, u64>) {
             Ok(length) => {
                 let frame = &frame[..length.min(frame.len())];
                 seen.add(frame);
-                if let Ok((header, _)) = ethernet::parse(frame) {
-                    *senders.entry(header.source).or_insert(0) += 1;
-                }
             }
             // Only when nothing is left to read.
-            Err(_) if stop.asked() => return (seen, senders),
+            Err(_) if stop.asked() => return seen,
             Err(_) => {}
         }
     }
 }
 
-impl EchoRequests {
+impl Seen {
     fn add(&mut self, frame: &[u8]) {
         let Ok((header, packet)) = ethernet::parse(frame) else { return };
+        *self.senders.entry(header.source).or_insert(0) += 1;
+        match arp::parse(packet) {
+            Ok(arp) if header.ethertype == ethernet::ethertype::ARP && self.arps.len() < MAX_ARPS => {
+                self.arps.push((header, arp));
+            }
+            _ => self.echoes.add(&header, packet),
+        }
+    }
+}
+
+impl EchoRequests {
+    fn add(&mut self, header: &Header, packet: &[u8]) {
         let (counter, wanted, message) = match header.ethertype {
             ethernet::ethertype::IPV4 => match ipv4::parse(packet) {
                 Ok((ip, message)) if ip.protocol == ipv4::PROTOCOL_ICMP => {

@@ -183,13 +183,25 @@ impl Lan {
         Ok(())
     }
 
+    /// Another host on the server's link: `eth0` with link-layer address 02:00:00:00:02:`last`, up, without addresses.
+    pub fn attach_host(&self, name: &str, last: u8) -> Result<Host, Error> {
+        let host = Host::new(name)?;
+        host.sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
+        self.connect(&host, last, self.switch.index_of("core")?)?;
+        host.set_up("eth0")?;
+        Ok(host)
+    }
+
+    fn connect(&self, host: &Host, last: u8, core: IfIndex) -> Result<(), Error> {
+        let mac = Mac([2, 0, 0, 0, 2, last]);
+        host.veth(end("eth0", Some(mac)), &self.switch, end(host.name(), None))?;
+        self.switch.plug_port(host.name(), core).map(drop)
+    }
+
     fn connect_clients(&self, core: IfIndex) -> Result<(), Error> {
         let (router, near, far) = (&self.router, &self.near, &self.far);
-        for (host, last) in [(router, 1), (near, 200)] {
-            let mac = Mac([2, 0, 0, 0, 2, last]);
-            host.veth(end("eth0", Some(mac)), &self.switch, end(host.name(), None))?;
-            self.switch.plug_port(host.name(), core)?;
-        }
+        self.connect(router, 1, core)?;
+        self.connect(near, 200, core)?;
         router.veth(end("eth1", None), far, end("eth0", None))?;
 
         router.set_up("eth0")?;

@@ -17,6 +17,7 @@
 
 pub mod capture;
 pub mod clients;
+pub mod claimant;
 pub mod crash;
 pub mod daemon;
 pub mod demo;
