@@ -16,8 +16,8 @@
 //! ```
 
 pub mod capture;
-pub mod clients;
 pub mod claimant;
+pub mod clients;
 pub mod crash;
 pub mod daemon;
 pub mod demo;
