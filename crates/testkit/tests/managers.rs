@@ -121,7 +121,7 @@ fn ifdown_and_ifup_under_traffic() {
 }
 
 #[test]
-#[ignore = "needs dhcpcd and systemd-networkd (as its server)"]
+#[ignore = "open: dhcpcd gets no lease from networkd here"]
 fn a_dhcp_lease_is_renewed_and_moves() {
     run("a_dhcp_lease_is_renewed_and_moves", || {
         program("/sbin/dhcpcd");
@@ -155,7 +155,7 @@ fn a_dhcp_lease_is_renewed_and_moves() {
 }
 
 #[test]
-#[ignore = "needs NetworkManager and dbus-daemon"]
+#[ignore = "open: not seen pass with `connection up` under traffic; needs NetworkManager and dbus-daemon"]
 fn network_manager_reloaded_and_reconnected() {
     run("network_manager_reloaded_and_reconnected", || {
         program("/usr/sbin/NetworkManager");

@@ -172,7 +172,7 @@ fn the_program_runs_again_with_a_lagg_and_carp() {
 
 /// NICs change groups, a group is renamed, addresses come and go: what stays where it is loses no packet.
 #[test]
-#[ignore = "long: 20 s"]
+#[ignore = "open: some percent of 40 kHz are lost on a loaded machine, by whom is not known"]
 fn everything_is_rearranged_under_traffic() {
     run("everything_is_rearranged_under_traffic", || {
         let lan = Lan::new(LanOptions { nics: 4, configured: false, ..LanOptions::default() }).unwrap();
