@@ -138,7 +138,7 @@ fn group(out: &mut Text, g: &Group, d: &Detection) {
         interfaces,
         addresses,
     } = g;
-    let Thresholds { max_loss, max_rtt } = thresholds;
+    let Thresholds { max_loss, max_rtt, large_probes } = thresholds;
     out.header("[[group]]");
     out.string("name", name);
     if *failure_detection_time != d.failure_detection_time {
@@ -163,6 +163,9 @@ fn group(out: &mut Text, g: &Group, d: &Detection) {
         out.string("max_loss", format!("{max_loss}%"));
     }
     max_rtt.iter().for_each(|t| out.time("max_rtt", *t));
+    if *large_probes {
+        out.bare("large_probes", large_probes);
+    }
     for i in interfaces {
         out.header("[[group.interface]]");
         out.string("name", &i.name);

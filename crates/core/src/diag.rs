@@ -94,6 +94,16 @@ pub fn losing(about: About<'_>, percent: u32) -> Message {
     message(Level::Err, text, Some(EventKind::Alarm), about)
 }
 
+/// A NIC is too slow to be trusted with data; ours.
+pub fn slow(about: About<'_>, fastest: Duration) -> Message {
+    let text = format!(
+        "The fastest target of {}{} takes {fastest:.1?} to answer: its addresses move",
+        about.name(),
+        about.suffix()
+    );
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
 /// It does not any more.
 pub fn trusted_again(about: About<'_>) -> Message {
     let text = format!("The probes of {}{} are answered again", about.name(), about.suffix());

@@ -29,6 +29,7 @@ mod commands;
 mod configure;
 mod confirming;
 mod explain;
+mod finding;
 mod foreign;
 mod foresee;
 mod foresight;

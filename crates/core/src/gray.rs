@@ -54,10 +54,14 @@ pub fn count<K: Ord>(questions: impl Iterator<Item = (K, bool)>) -> Tally {
     speaking.fold(Tally::default(), |a, b| Tally { asked: a.asked + b.asked, lost: a.lost + b.lost })
 }
 
-/// Whether loss has been the downfall of a NIC, of which `last` was the last time: it is bad, and some sibling is clean.
-pub fn condemned(now: Time, own: Tally, siblings: &[Tally], max_loss: u32, last: Option<Time>) -> bool {
-    let again = last.is_none_or(|at| now - at >= PAUSE);
-    again && own.bad(max_loss) && siblings.iter().any(Tally::clean)
+/// Whether a NIC that loses too much or is too slow gives its addresses away: some sibling is clean, and `last` is long ago.
+pub fn condemned(now: Time, siblings: &[Tally], last: Option<Time>) -> bool {
+    last.is_none_or(|at| now - at >= PAUSE) && siblings.iter().any(Tally::clean)
+}
+
+/// Whether even the fastest target of a NIC takes too long to answer.
+pub fn slow(fastest: Option<Duration>, max_rtt: Option<Duration>) -> bool {
+    matches!((fastest, max_rtt), (Some(takes), Some(most)) if takes > most)
 }
 
 /// Whether a NIC that loses can be trusted again: as clean as a good one, over a longer time.
@@ -78,7 +82,7 @@ mod tests {
     #[test]
     fn bad_alone_among_clean_ones_and_not_again_for_ten_minutes() {
         let clean = [tally(40, 3)];
-        let judge = |own, siblings: &[Tally], last| condemned(NOW, own, siblings, 50, last);
+        let judge = |own: Tally, siblings: &[Tally], last| own.bad(50) && condemned(NOW, siblings, last);
         assert!(judge(tally(20, 10), &clean, None));
         assert!(!judge(tally(19, 19), &clean, None), "too few");
         assert!(!judge(tally(100, 49), &clean, None), "too little");

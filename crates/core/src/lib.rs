@@ -11,6 +11,7 @@ pub mod carp;
 mod detection;
 pub mod diag;
 mod engine;
+mod findings;
 mod gray;
 mod group;
 mod guard;

@@ -12,6 +12,7 @@
 //! A NIC that does not exist is `unknown`; one that appears later has to prove itself like a repaired one.
 
 use crate::engine::Port;
+use crate::findings::{DeafTo, Minutes};
 use crate::probe::confirm::Confirm;
 use crate::probe::instance::Instance;
 use mpath_model::addr::Family;
@@ -71,6 +72,10 @@ pub struct Nic {
     pub confirm: Confirm,
     /// What frames from member to member tell of its switch port.
     pub port: Port,
+    /// Loss minute by minute.
+    pub minutes: Minutes,
+    /// Targets that fell silent on it alone.
+    pub deaf_to: DeafTo,
     /// When hosts have answered an echo over this NIC last.
     pub echoes: BTreeMap<IpAddr, Time>,
     /// Since when it has been losing so much that it carries data only if nobody else can.
@@ -108,6 +113,8 @@ impl Nic {
             gray_last: None,
             confirm: Confirm::default(),
             port: Port::default(),
+            minutes: Minutes::default(),
+            deaf_to: DeafTo::default(),
             echoes: BTreeMap::new(),
             installed: Vec::new(),
             test_address_told: false,
@@ -180,6 +187,11 @@ impl Nic {
     /// When a host answered an echo last, if it ever did.
     pub fn last_echo(&self, from: &IpAddr) -> Option<Time> {
         self.echoes.get(from).copied()
+    }
+
+    /// What the fastest of its targets takes to answer, on average.
+    pub fn fastest(&self) -> Option<Duration> {
+        self.instances.iter().flat_map(|i| i.targets.active()).filter_map(|t| t.rtt.average()).min()
     }
 
     /// Forgets the conservative round-trip times of both families (1.9).

@@ -3,6 +3,7 @@
 
 pub mod confirm;
 pub mod instance;
+pub mod large;
 pub mod manners;
 pub mod ring;
 pub mod rtt;

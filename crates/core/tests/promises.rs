@@ -16,6 +16,8 @@ mod checks;
 mod confirming;
 #[path = "promises/families.rs"]
 mod families;
+#[path = "promises/findings.rs"]
+mod findings;
 #[path = "promises/follow.rs"]
 mod follow;
 #[path = "promises/foreign.rs"]

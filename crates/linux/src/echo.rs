@@ -28,8 +28,10 @@ const SOL_RAW: i32 = 255;
 const HOPS: i32 = 1;
 /// Bytes kept of an answer's payload.
 const PAYLOAD: usize = 64;
-/// Bytes read of a packet; answers to our probes are far shorter.
-const PACKET: usize = 2048;
+/// Bytes read of a packet: a jumbo frame.
+const PACKET: usize = 9216;
+/// IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE (linux/in.h): nothing is cut on the way, whatever the path is thought to carry.
+const PROBE: i32 = 3;
 
 /// What to send.
 #[derive(Clone, Copy, Debug)]
@@ -207,6 +209,7 @@ fn options4(fd: &OwnedFd, device: i32) -> Result<(), Errno> {
     set(libc::IP_MULTICAST_TTL, HOPS)?;
     set(libc::IP_MULTICAST_LOOP, 0)?;
     set(libc::IP_PKTINFO, 1)?;
+    set(libc::IP_MTU_DISCOVER, PROBE)?;
     // struct ip_mreqn: group, address, interface.
     let mut interface = [0u8; 12];
     interface[8..].copy_from_slice(&device.to_ne_bytes());
@@ -223,6 +226,7 @@ fn options6(fd: &OwnedFd, device: i32) -> Result<(), Errno> {
     set(libc::IPV6_MULTICAST_LOOP, 0)?;
     set(libc::IPV6_MULTICAST_IF, device)?;
     set(libc::IPV6_RECVPKTINFO, 1)?;
+    set(libc::IPV6_MTU_DISCOVER, PROBE)?;
     set(libc::IPV6_RECVHOPLIMIT, 1)?;
     // A set bit keeps a type out: 256 bits in words of 32.
     let mut filter = [u32::MAX; 8];

@@ -122,13 +122,16 @@ pub struct Group {
 pub struct Thresholds {
     /// Loss of its probes over two detection times, in percent, 1 to 100.
     pub max_loss: u32,
-    /// Round-trip time of its fastest target that `why` objects to.
+    /// Most that its fastest target may take to answer, while that of another NIC takes less.
     pub max_rtt: Option<Duration>,
+    /// Also probes as large as the MTU, one in each detection time, from test addresses and link-local ones.
+    #[serde(default)]
+    pub large_probes: bool,
 }
 
 impl Default for Thresholds {
     fn default() -> Thresholds {
-        Thresholds { max_loss: 50, max_rtt: None }
+        Thresholds { max_loss: 50, max_rtt: None, large_probes: false }
     }
 }
 

@@ -19,11 +19,13 @@ pub enum Kind {
     Rtt,
     /// Settles a doubt about a NIC. Ours: the original has no such thing.
     Confirm,
+    /// As large as the MTU: whether large frames pass. Ours, too.
+    Large,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 4] = [Kind::Unicast, Kind::Multicast, Kind::Rtt, Kind::Confirm];
+    pub const ALL: [Kind; 5] = [Kind::Unicast, Kind::Multicast, Kind::Rtt, Kind::Confirm, Kind::Large];
 
     /// The number in the packet.
     pub fn number(self) -> u32 {
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Multicast => 0x5678,
             Kind::Rtt => 0x9abc,
             Kind::Confirm => 0xdef0,
+            Kind::Large => 0x2468,
         }
     }
 }
@@ -94,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trip(sent: u64, kind in 0..4usize, nonce: u64, more: Vec<u8>) {
+        fn round_trip(sent: u64, kind in 0..5usize, nonce: u64, more: Vec<u8>) {
             let payload = Payload { sent: Time(sent), kind: Kind::ALL[kind], nonce };
             let mut bytes = payload.emit().to_vec();
             prop_assert_eq!(parse(&bytes), Ok(payload));

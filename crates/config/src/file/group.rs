@@ -22,6 +22,7 @@ pub(super) const KEYS: &[&str] = &[
     "confirm",
     "max_loss",
     "max_rtt",
+    "large_probes",
     "interface",
     "address",
 ];
@@ -112,6 +113,7 @@ fn thresholds(cx: &mut Cx<'_>, table: &Table<'_>) -> Thresholds {
     Thresholds {
         max_loss: max_loss.unwrap_or(Thresholds::default().max_loss),
         max_rtt: table.duration(cx, "max_rtt", &RTT).map(|at| at.value),
+        large_probes: table.boolean(cx, "large_probes").unwrap_or_default(),
     }
 }
 

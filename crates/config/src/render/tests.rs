@@ -22,6 +22,7 @@ adopt = "all"
 confirm = "off"
 max_loss = "30%"
 max_rtt = "5ms"
+large_probes = true
 
 [[group.interface]]
 name = "eth0"

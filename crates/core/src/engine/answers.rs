@@ -149,6 +149,11 @@ impl Engine {
                     self.offer_host(g, from);
                 }
             }
+            Kind::Large => {
+                if !instance.large.answer(from, payload.nonce) {
+                    instance.refused += 1;
+                }
+            }
             Kind::Confirm => {
                 if self.groups[g].nics[n].confirm.answer(from, Method::Echo, Some(payload.nonce), at) {
                     self.sign_of_life((g, n), from, Method::Echo, at);
@@ -262,6 +267,7 @@ impl Engine {
         let nic = &mut group.nics[n];
         let by_arp = nic.instance(Family::of(&from)).is_some_and(|i| i.source == Source::Arp);
         nic.answered = true;
+        nic.deaf_to.answered(&from);
         nic.confirm.alive(at);
         if !by_arp {
             nic.note_echo(from, at);

@@ -3,6 +3,7 @@
 
 use super::{Engine, GroupId, SCAN_INTERVAL};
 use crate::action::Action;
+use crate::gray::Tally;
 use crate::group::NicId;
 use mpath_model::kernel::Transmit;
 use mpath_model::settings::ProbeMode;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 /// Rounds in which two members have not heard each other.
 const ROUNDS: u32 = 3;
+/// Rounds remembered.
+const REMEMBERED: u32 = 20;
 /// The first rounds follow each other quickly.
 const EARLY: Duration = Duration::from_secs(1);
 
@@ -33,6 +36,13 @@ pub struct Beacons {
     /// Rounds in a row in which two members did not hear each other, by name.
     #[serde(with = "crate::pairs")]
     deaf: BTreeMap<(String, String), u32>,
+    /// When some member was last found to lose packets: rounds follow each other quickly then, to tell in which direction.
+    lossy: Option<Time>,
+    /// The round under way is one of those: chance alone can make two members deaf in it.
+    extra: bool,
+    /// Of the last rounds, by sender and hearer: who was heard (newest in the lowest bit), and in how many.
+    #[serde(with = "crate::pairs")]
+    passed: BTreeMap<(String, String), (u32, u32)>,
 }
 
 impl Beacons {
@@ -42,9 +52,39 @@ impl Beacons {
         self.deaf.get(&pair).is_some_and(|rounds| *rounds >= ROUNDS)
     }
 
+    /// A member loses packets.
+    pub fn hurry(&mut self, now: Time) {
+        self.lossy = Some(now);
+        self.next = self.next.map(|t| t.min(now + EARLY));
+    }
+
+    /// What one member heard of another in the last rounds.
+    pub fn heard_of(&self, sender: &str, at: &str) -> Tally {
+        let pair = (sender.to_string(), at.to_string());
+        let (heard, rounds) = self.passed.get(&pair).copied().unwrap_or_default();
+        Tally { asked: rounds, lost: rounds - heard.count_ones() }
+    }
+
+    fn note_passed(&mut self, names: &[String], members: &[(NicId, IfIndex)]) {
+        for (a, at) in members {
+            for (b, bt) in members.iter().filter(|(b, _)| b != a) {
+                let heard = u32::from(self.heard.contains(&(*at, *bt)));
+                let pair = (names[*a].clone(), names[*b].clone());
+                let (bits, rounds) = self.passed.entry(pair).or_default();
+                *rounds = (*rounds + 1).min(REMEMBERED);
+                *bits = (*bits << 1 | heard) & ((1 << REMEMBERED) - 1);
+            }
+        }
+        self.passed.retain(|(a, b), _| names.contains(a) && names.contains(b));
+    }
+
     fn judge(&mut self, names: &[String], live: &[(NicId, IfIndex)]) {
         let took_part = |m: &&(NicId, IfIndex)| live.contains(m);
         let members: Vec<_> = self.senders.iter().filter(took_part).copied().collect();
+        self.note_passed(names, &members);
+        if self.extra {
+            return;
+        }
         for (k, (a, at)) in members.iter().enumerate() {
             for (b, bt) in &members[k + 1..] {
                 let heard = self.heard.contains(&(*at, *bt)) || self.heard.contains(&(*bt, *at));
@@ -72,7 +112,10 @@ impl Engine {
             let before = beacons.deaf.clone();
             beacons.judge(&names, &live);
             self.dirty |= before != beacons.deaf;
-            beacons.next = Some(now + if beacons.count < ROUNDS { EARLY } else { SCAN_INTERVAL });
+            let lossy = beacons.lossy.is_some_and(|at| now - at <= EARLY * 2);
+            let soon = beacons.count < ROUNDS || lossy;
+            beacons.next = Some(now + if soon { EARLY } else { SCAN_INTERVAL });
+            beacons.extra = lossy && beacons.count >= ROUNDS;
             beacons.count = beacons.count.saturating_add(1);
             (beacons.round, beacons.senders, beacons.heard) = (round, live.clone(), BTreeSet::new());
             for (_, index) in live {

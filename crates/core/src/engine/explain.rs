@@ -34,6 +34,7 @@ impl Engine {
         let mut problems = self.complaints_of(g, n);
         problems.extend(nic.instances.iter().filter_map(|i| self.unreachable_targets(g, n, i)));
         problems.extend(nic.instances.iter().filter_map(|i| silent_routers(now, i)));
+        problems.extend(self.findings(now, g, n));
         Explanation {
             interface: nic.name().to_string(),
             group: (!group.anonymous).then(|| group.settings.name.clone()),

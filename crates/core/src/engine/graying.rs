@@ -22,15 +22,26 @@ impl Engine {
     pub(super) fn weigh(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let group = &self.groups[g];
         let fdt = group.detection.current();
-        let nic = &group.nics[n];
+        let max_rtt = group.settings.thresholds.max_rtt;
+        let recent = self.tally(now, g, n, fdt * CLEAN);
+        if recent.asked >= gray::ENOUGH && !recent.clean() {
+            self.groups[g].beacons.hurry(now);
+        }
+        let nic = &mut self.groups[g].nics[n];
+        let rings = || nic.instances.iter().map(|i| &i.ring);
+        let (sent, answered) = (rings().map(|r| r.sent).sum(), rings().map(|r| r.acked).sum());
+        nic.minutes.note(now, sent, answered);
+        let slow = gray::slow(nic.fastest(), max_rtt);
         if nic.gray.is_some() {
-            if gray::pardoned(self.tally(now, g, n, fdt * CLEAN)) {
+            if gray::pardoned(recent) && !slow {
                 self.groups[g].nics[n].gray = None;
                 self.dirty = true;
                 self.tell(out, diag::trusted_again(self.about(g, n)));
             }
             return;
         }
+        let group = &self.groups[g];
+        let nic = &group.nics[n];
         // While there is doubt whether it lives at all, that is the question.
         if group.settings.confirm == Confirm::Off || group.failed || !nic.usable() || nic.confirm.doubting() {
             return;
@@ -38,18 +49,26 @@ impl Engine {
         let (max_loss, last) = (group.settings.thresholds.max_loss, nic.gray_last);
         let own = self.tally(now, g, n, fdt * CONDEMNED);
         let lasting = self.tally(now, g, n, fdt * CONDEMNED * 2);
-        if !(own.bad(max_loss) && lasting.bad(max_loss * 4 / 5)) {
+        let losing = own.bad(max_loss) && lasting.bad(max_loss * 4 / 5);
+        if !(losing || slow && recent.asked >= gray::ENOUGH) {
             return;
         }
         let fit = |m: &NicId| *m != n && group.nics[*m].usable() && group.nics[*m].gray.is_none();
-        let siblings = (0..group.nics.len()).filter(fit).map(|m| self.tally(now, g, m, fdt * CLEAN));
-        let siblings: Vec<Tally> = siblings.collect();
-        if gray::condemned(now, own, &siblings, max_loss, last) {
-            let nic = &mut self.groups[g].nics[n];
-            (nic.gray, nic.gray_last) = (Some(now), Some(now));
-            self.dirty = true;
-            self.tell(out, diag::losing(self.about(g, n), own.percent().unwrap_or_default()));
+        let quick =
+            |m: &NicId| max_rtt.is_none() || group.nics[*m].fastest().is_some_and(|t| Some(t) <= max_rtt);
+        let siblings = (0..group.nics.len()).filter(fit).filter(quick);
+        let siblings: Vec<Tally> = siblings.map(|m| self.tally(now, g, m, fdt * CLEAN)).collect();
+        if !gray::condemned(now, &siblings, last) {
+            return;
         }
+        let message = match nic.fastest() {
+            Some(takes) if !losing => diag::slow(self.about(g, n), takes),
+            _ => diag::losing(self.about(g, n), own.percent().unwrap_or_default()),
+        };
+        let nic = &mut self.groups[g].nics[n];
+        (nic.gray, nic.gray_last) = (Some(now), Some(now));
+        self.dirty = true;
+        self.tell(out, message);
     }
 
     /// What has been asked over a NIC in the last `window`, and lost. Probes of the schedule only, of both families:

@@ -6,6 +6,7 @@ use crate::diag;
 use crate::group::NicId;
 use crate::inventory;
 use crate::probe::instance::Source;
+use crate::probe::large;
 use crate::probe::ring::Heard;
 use crate::probe::targets::Standing;
 use crate::probe::{MAX_TARGETS, PROBE_FAILS};
@@ -88,6 +89,9 @@ impl Engine {
                 instance.forget(&[dead], now);
                 instance.discover_anew(now);
             }
+            if let Some(dead) = asked {
+                self.groups[g].nics[n].deaf_to.note(dead, now);
+            }
             return;
         }
         if run.length < PROBE_FAILS {
@@ -152,6 +156,7 @@ impl Engine {
                 _ => instance.record_rtt(target, nonce, now),
             };
             self.send_probe(now, (g, n, i), target, kind, seq, nonce, out);
+            self.send_large(now, (g, n, i), target, seq, out);
         }
         if discover {
             self.offer_neighbours(g);
@@ -197,6 +202,30 @@ impl Engine {
             }
             (Source::Arp, IpAddr::V6(_)) => {}
         }
+    }
+
+    /// A probe as large as the MTU, one in each detection time, where that is wanted.
+    fn send_large(
+        &mut self,
+        now: Time,
+        (g, n, i): (GroupId, NicId, usize),
+        target: IpAddr,
+        seq: u16,
+        out: &mut Vec<Action>,
+    ) {
+        let group = &self.groups[g];
+        let nic = &group.nics[n];
+        let (Some(index), Source::Echo(source)) = (nic.index, nic.instances[i].source) else { return };
+        let wanted = group.settings.thresholds.large_probes && !nic.failed;
+        let Some(link) = self.inventory.links.get(&index).filter(|_| wanted) else { return };
+        if !nic.instances[i].large.due(now, group.detection.current()) {
+            return;
+        }
+        let (ident, nonce) = (self.ident, self.rng.next_u64());
+        let mut payload = Payload { sent: now, kind: Kind::Large, nonce }.emit().to_vec();
+        payload.resize(large::payload(link.mtu, &target), 0);
+        self.groups[g].nics[n].instances[i].large.record(target, nonce, now);
+        out.push(Action::Send(Transmit::Echo { index, source, target, ident, seq, payload }));
     }
 
     /// Whom an instance asks next: of its targets in turn the first that can be asked at all.

@@ -2,6 +2,7 @@
 //! verdict over NICs and groups is made elsewhere (`verdict`).
 
 use super::confirm::Method;
+use super::large::Large;
 use super::manners::Manners;
 use super::ring::{Fate, Probe, Ring, deadline};
 use super::rtt::Rtt;
@@ -75,6 +76,8 @@ pub struct Instance {
     pub send_error: Option<i32>,
     /// The RTT-only probe under way: target, nonce, time.
     rtt_probe: Option<(IpAddr, u64, Time)>,
+    /// Probes as large as the MTU.
+    pub large: Large,
     /// Restraint while the NIC has no address to ask from.
     pub manners: Manners,
     /// Nonces of the last two discovery probes: answers may be slow.
@@ -144,6 +147,7 @@ impl Instance {
             routers_silent: None,
             send_error: None,
             rtt_probe: None,
+            large: Large::default(),
             manners: Manners::default(),
             discovery_nonces: [0; 2],
         }

@@ -196,6 +196,11 @@ impl Lab {
     fn beacon(&mut self, what: &Transmit) {
         let Transmit::Frame { index, bytes } = what else { return };
         let Ok(beacon) = mpath_wire::beacon::parse(&bytes[14..]) else { return };
+        // Losses are those of what a NIC sends.
+        let loss = self.net.loss_of.get(index).copied().unwrap_or(0);
+        if loss > 0 && self.net.random(1000) < loss {
+            return;
+        }
         let net = &self.net;
         let to = mpath_model::Mac(bytes[..6].try_into().unwrap());
         let addressed =

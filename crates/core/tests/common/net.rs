@@ -21,6 +21,8 @@ pub struct Host {
 #[derive(Clone, Default)]
 pub struct Net {
     pub hosts: BTreeMap<IpAddr, Host>,
+    /// Echo payloads above this many bytes go nowhere.
+    pub too_large: Option<usize>,
     /// NICs whose packets go nowhere.
     pub silent: BTreeSet<IfIndex>,
     /// NICs on another switch.
@@ -69,6 +71,11 @@ impl Net {
             },
             Transmit::Advert(_) => return Vec::new(),
         };
+        if let (Transmit::Echo { payload, .. }, Some(most)) = (what, self.too_large)
+            && payload.len() > most
+        {
+            return Vec::new();
+        }
         let loss = self.loss_of.get(&index).copied().unwrap_or(self.loss);
         if self.silent.contains(&index) || (loss > 0 && self.random(1000) < loss) {
             return Vec::new();
