@@ -29,8 +29,11 @@ impl Engine {
         found.extend(lossy(small, thresholds.max_loss));
         found.extend(sentence::slow(nic.fastest(), thresholds.max_rtt));
         found.extend(sentence::rising(&nic.minutes));
-        let (sent, received) = self.directions(g, n);
-        found.extend(sentence::one_way(sent, received));
+        // Of two members that miss each other's frames, the one whose probes are lost is meant.
+        if small.asked >= gray::ENOUGH && !small.clean() {
+            let (sent, received) = self.directions(g, n);
+            found.extend(sentence::one_way(sent, received));
+        }
         let large = nic.instances.iter().map(|i| i.large.tally(now, PATIENCE));
         found.extend(large.filter_map(|large| sentence::large(large, small, thresholds.max_loss)));
         let deaf = nic.deaf_to.of_late(now);
