@@ -59,9 +59,6 @@ fn bind(to: impl Fn(usize, usize) -> bool) {
     let count = *PROCESSORS.get_or_init(given);
     let Some(last) = count.checked_sub(1).filter(|last| *last > 0) else { return };
     let mut set = CpuSet::new();
-    (0..count).filter(|p| to(*p, last)).for_each(|p| {
-        let _ = set.set(p);
-    });
     for processor in (0..count).filter(|p| to(*p, last)) {
         let _ = set.set(processor); // more of them than the set holds
     }
