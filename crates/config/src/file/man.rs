@@ -85,10 +85,20 @@ const TEXTS: &[(&str, &str, &[Key])] = &[
             ),
             (
                 "max_loss",
-                "50",
-                "Percent of its probes that a NIC may lose before its addresses move to a sibling that loses none.",
+                "\"50%\"",
+                "Share of its probes that a NIC may lose before its addresses move to a sibling that loses less than 10%.",
             ),
-            ("max_rtt", "none", "Round-trip time that `mpathctl why` objects to."),
+            (
+                "max_rtt",
+                "none",
+                "Most that its fastest target may take to answer, 1ms to 60s, before its addresses move to a sibling that is quicker.",
+            ),
+            (
+                "large_probes",
+                "false",
+                "Whether probes as large as the MTU go out too, one in each detection time, so that `mpathctl why` can tell \
+                 of large frames that do not pass.",
+            ),
             ("interface", "required", "The members: [[group.interface]]."),
             ("address", "none", "Data addresses: [[group.address]]."),
         ],

@@ -28,7 +28,7 @@ fn loss_that_rises_is_told_of_and_loss_that_stays_is_not() {
 #[test]
 fn one_mark_a_minute_and_none_across_a_change() {
     let mut m = Minutes::default();
-    (0..100).for_each(|ms| m.note(Time(ms * 1_000_000), ms, ms));
+    (0..100).for_each(|ms| m.note(Time(ms * 1_000_000), 100 + ms, 100 + ms));
     assert_eq!(m.0.len(), 1);
     m.note(Time(60_000_000_000), 5, 5);
     assert_eq!(m.0.len(), 1, "totals that fall are those of somebody else");
