@@ -108,7 +108,6 @@ impl Engine {
             settled_once: true,
             originals: originals.map(|(at, value)| (at.clone(), *value)).collect(),
             held: self.held.clone(),
-            claims: self.claims.clone(),
             guard: self.guard.clone(),
             written: self.written.clone(),
             heat: self.heat,
