@@ -10,7 +10,7 @@ use nix::sys::socket as net;
 use nix::sys::socket::{AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockType, sockopt};
 use nix::sys::time::TimeSpec;
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// PACKET_IGNORE_OUTGOING (linux/if_packet.h, Linux 4.20).
@@ -127,6 +127,12 @@ impl Listener {
     /// Whether the interface it listened on is gone, even if another one has the same index now.
     pub fn is_dead(&self) -> bool {
         net::getsockname::<LinkAddr>(self.fd()).is_ok_and(|a| a.ifindex() != self.index as usize)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

@@ -294,7 +294,7 @@ impl Daemon {
             self.drain_queue();
         }
         if self.engine.next_deadline().is_some_and(|t| t <= clock::now()) {
-            for fd in self.probes.fds() {
+            for fd in self.probes.ready() {
                 self.packets(fd);
             }
             self.feed(Input::Tick);

@@ -225,4 +225,12 @@ mod tests {
         assert_eq!((calm.failures, calm.group_failures, calm.degraded), (0, 0, 0));
         assert!(calm.packets > 200_000);
     }
+
+    /// A path that is known to lose is given the whole detection time.
+    #[test]
+    fn bursts_of_three_quarters_of_the_detection_time_fail_nothing_where_there_are_many() {
+        let model = Model::Bursts { share: 200, mean: Duration::from_millis(60) };
+        let calm = run(5, Duration::from_secs(1), Confirm::All, model, Duration::from_secs(3600 * 4));
+        assert_eq!((calm.failures, calm.group_failures), (0, 0));
+    }
 }

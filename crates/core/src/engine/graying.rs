@@ -46,6 +46,10 @@ impl Engine {
         if group.settings.confirm == Confirm::Off || group.failed || !nic.usable() || nic.confirm.doubting() {
             return;
         }
+        // Whoever loses too much in a shorter time is not clean in this.
+        if recent.clean() && !slow {
+            return;
+        }
         let (max_loss, last) = (group.settings.thresholds.max_loss, nic.gray_last);
         let own = self.tally(now, g, n, fdt * CONDEMNED);
         let lasting = self.tally(now, g, n, fdt * CONDEMNED * 2);

@@ -5,9 +5,14 @@ use super::{Engine, GroupId, SCAN_INTERVAL};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
+use crate::probe::instance::Instance;
+use crate::probe::ring::Fate;
 use crate::verdict::{self, Cause, Verdict, Witness};
 use mpath_model::Time;
 use mpath_model::settings::{Confirm, ProbeMode};
+
+/// Detection times over which a path that falls silent must have been clean.
+const LATELY: u32 = 7;
 
 impl Engine {
     /// The failure check: is the NIC suspect, and is it alone in that?
@@ -20,6 +25,11 @@ impl Engine {
         let Some(cause) = verdict::suspect(&mut group.nics[n], now, confirm) else {
             return;
         };
+        let early = confirm.is_some_and(|fdt| group.nics[n].confirm.early(now, fdt));
+        if matches!(cause, Cause::Probes(_)) && early && self.lost_before(now, g, n) {
+            return;
+        }
+        let group = &self.groups[g];
         let alone = group.anonymous && group.lagg.is_none();
         let verdict = if alone {
             Verdict::NicFailure
@@ -31,6 +41,20 @@ impl Engine {
             Verdict::GroupFailure if matches!(cause, Cause::Probes(_)) && self.ports_decide(g, n, out) => {}
             Verdict::GroupFailure => self.group_failure(now, g, out),
         }
+    }
+
+    /// Whether a path has lost something of late, before it fell silent. Where losses come in bursts, silence is less of a
+    /// sign: the verdict waits until nine tenths of the detection time are over. A path that was clean is given up as soon as enough was asked.
+    fn lost_before(&self, now: Time, g: GroupId, n: NicId) -> bool {
+        let group = &self.groups[g];
+        let nic = &group.nics[n];
+        let Some(life) = nic.confirm.life else { return false };
+        let from = now.before(group.detection.current() * LATELY).max(nic.repaired);
+        let of_late = |i: &Instance| {
+            let mut probes = i.ring.newest_first().take_while(|p| p.sent >= from).filter(|p| p.sent < life);
+            probes.any(|p| p.target.is_some() && matches!(p.fate, Fate::Lost(_)))
+        };
+        nic.instances.iter().any(of_late)
     }
 
     fn witnesses(&self, g: GroupId, except: NicId) -> Vec<Witness> {

@@ -177,6 +177,11 @@ impl Confirm {
         self.life.is_none_or(|life| now >= last_call(life, fdt))
     }
 
+    /// Whether less than nine tenths of the detection time have passed since the last sign of life.
+    pub fn early(&self, now: Time, fdt: Duration) -> bool {
+        self.life.is_some_and(|life| now < life + fdt * 9 / 10)
+    }
+
     /// When something is to be done next, while there is doubt.
     pub fn wake(&self, now: Time, fdt: Duration) -> Option<Time> {
         self.since?;
