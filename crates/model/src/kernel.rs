@@ -53,7 +53,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// IFF_UP: administratively up.
     pub up: bool,
-    /// What in.mpathd(1M) calls IFF_RUNNING: UP and LOWER_UP and operstate UP or UNKNOWN (lagg-carp.md C.1).
+    /// What in.mpathd(1M) calls IFF_RUNNING: UP and LOWER_UP and operstate UP or UNKNOWN (lagg-carp.md C.1), or a port of a
+    /// bridge that is kept dormant.
     pub running: bool,
     /// IFF_MULTICAST.
     pub multicast: bool,
@@ -75,7 +76,7 @@ pub struct Link {
     /// IFF_PROMISC, as an administrator sets it.
     #[serde(default)]
     pub promisc: bool,
-    /// Of a port of a bridge or bond: whether frames pass through it now.
+    /// Of a port of a bridge or bond: whether frames pass through it now. Of any other: false if it is kept dormant.
     #[serde(default)]
     pub passes: Option<bool>,
 }

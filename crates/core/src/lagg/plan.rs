@@ -184,7 +184,9 @@ fn undress(
     let Some(link) = inv.links.get(&m.index) else { return Vec::new() };
     let index = m.index;
     let mut ops = Vec::new();
-    if link.master.is_some() && link.master == lagg {
+    // Somebody else took the bridge away, and its port is still kept dormant.
+    let kept = backend == LaggBackend::Bridge && link.master.is_none() && link.passes == Some(false);
+    if kept || (link.master.is_some() && link.master == lagg) {
         ops.push(LaggOp::Detach { backend, port: index });
     }
     if link.mac != Some(m.mac) {

@@ -34,6 +34,7 @@ mod ifla {
     pub(super) const MASTER: u16 = 10;
     pub(super) const WIRELESS: u16 = 11;
     pub(super) const OPERSTATE: u16 = 16;
+    pub(super) const LINKMODE: u16 = 17;
     pub(super) const LINKINFO: u16 = 18;
     pub(super) const LINK_NETNSID: u16 = 37;
     pub(super) const INFO_KIND: u16 = 1;
@@ -98,7 +99,9 @@ const IFF_PROMISC: u32 = 0x100;
 const IFF_MULTICAST: u32 = 0x1000;
 const IFF_LOWER_UP: u32 = 0x10000;
 const OPER_UNKNOWN: u8 = 0;
+const OPER_DORMANT: u8 = 5;
 const OPER_UP: u8 = 6;
+const LINK_MODE_DORMANT: u8 = 1;
 const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
 const RT_TABLE_LOCAL: u32 = 255;
@@ -171,7 +174,7 @@ pub fn link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
     }
     let ethernet = u16::from_ne_bytes([head[2], head[3]]) == ARPHRD_ETHER;
     let flags = word(&head[8..])?;
-    let mut operstate = OPER_UNKNOWN;
+    let (mut operstate, mut mode) = (OPER_UNKNOWN, 0);
     let mut link = Link {
         index: word(&head[4..])?,
         name: String::new(),
@@ -199,6 +202,7 @@ pub fn link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
             ifla::MTU => link.mtu = word(value)?,
             ifla::MASTER => link.master = Some(word(value)?),
             ifla::OPERSTATE => operstate = byte(value)?,
+            ifla::LINKMODE => mode = byte(value)?,
             ifla::LINK => link.parent = Some(word(value)?).filter(|i| *i != 0 && *i != link.index),
             ifla::LINK_NETNSID => elsewhere = true,
             ifla::LINKINFO => (link.kind, link.passes) = link_info(value)?,
@@ -211,7 +215,14 @@ pub fn link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
         return Err("link without a name".into());
     }
     link.parent = link.parent.filter(|_| !elsewhere);
-    link.running = link.up && flags & IFF_LOWER_UP != 0 && matches!(operstate, OPER_UP | OPER_UNKNOWN);
+    let dormant = mode == LINK_MODE_DORMANT;
+    // A port of a bridge is kept dormant by whoever wants it closed: that is no fault of its link.
+    let closed = dormant && operstate == OPER_DORMANT && link.passes.is_some();
+    let operational = matches!(operstate, OPER_UP | OPER_UNKNOWN) || closed;
+    link.running = link.up && flags & IFF_LOWER_UP != 0 && operational;
+    if dormant && link.passes.is_none() {
+        link.passes = Some(false);
+    }
     Ok(Some(link))
 }
 

@@ -9,7 +9,7 @@ use netlink_packet_core::NLM_F_EXCL;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     BondFailOverMac, BondMode, BondPrimaryReselect, InfoBond, InfoBridgePort, InfoData, InfoKind,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkMode, State,
 };
 
 /// How often the bonding driver looks at the links, in milliseconds.
@@ -68,6 +68,32 @@ pub fn set_port_learning(socket: &mut Socket, port: IfIndex, learning: bool) -> 
     create::set_port(socket, port, InfoBridgePort::Learning(learning))
 }
 
+/// Opens one port of a bridge, then closes others, with one system call. A closed port is dormant until it is opened; one that
+/// has no carrier is open or closed when it gets one. An errno for each, 0 where it went well.
+pub fn open_and_close(socket: &mut Socket, open: Option<IfIndex>, close: &[IfIndex]) -> Vec<i32> {
+    let open = open.into_iter().map(|port| operational(port, true));
+    let close = close.iter().map(|port| operational(*port, false));
+    socket.batch(open.chain(close).map(|message| (message, 0)).collect())
+}
+
+/// Takes a port from its bridge and makes it an interface as any other. An errno for each step, 0 where it went well.
+pub fn free(socket: &mut Socket, port: IfIndex) -> Vec<i32> {
+    let mut leave = LinkMessage::default();
+    leave.header.index = port;
+    leave.attributes.push(LinkAttribute::Controller(0));
+    let leave = RouteNetlinkMessage::NewLink(leave);
+    socket.batch(vec![(leave, 0), (operational(port, true), 0)])
+}
+
+/// IFLA_OPERSTATE holds at once, IFLA_LINKMODE whenever the carrier changes.
+fn operational(index: IfIndex, up: bool) -> RouteNetlinkMessage {
+    let (state, mode) = if up { (State::Up, LinkMode::Default) } else { (State::Dormant, LinkMode::Dormant) };
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.extend([LinkAttribute::OperState(state), LinkAttribute::Mode(mode)]);
+    RouteNetlinkMessage::NewLink(message)
+}
+
 /// Whether an interface is administratively up. One that does not exist is not.
 pub fn is_up(socket: &mut Socket, index: IfIndex) -> Result<bool, Error> {
     let link = socket.query_with(encode::get_link(index), |_, payload| decode::link(payload))?;
@@ -121,6 +147,14 @@ mod tests {
         ];
         let expected = [head(0), nla(3, b"lagg0\0"), nla(1, &mac.0), bond_info(&options)].concat();
         assert_eq!(bytes(&bond_message(&end)), expected);
+    }
+
+    #[test]
+    fn a_port_that_is_closed_byte_for_byte() {
+        let closed = [head(7), nla(16, &[5]), nla(17, &[1])].concat();
+        assert_eq!(bytes(&operational(7, false)), closed);
+        let open = [head(7), nla(16, &[6]), nla(17, &[0])].concat();
+        assert_eq!(bytes(&operational(7, true)), open);
     }
 
     #[test]

@@ -72,14 +72,26 @@ impl World {
         world
     }
 
-    /// Waits until this port is active, the daemon says so too, and every client gets answers.
+    /// Waits until this port is active, says the daemon, and every client gets answers.
     #[track_caller]
     pub fn expect_active(&self, port: &str) {
+        self.wait_active(port);
+        self.expect_traffic();
+    }
+
+    /// Waits until this port is active, says the daemon.
+    #[track_caller]
+    pub fn wait_active(&self, port: &str) {
         let active = || (self.lagg().active.as_deref() == Some(port)).then_some(());
         assert!(poll_until(SOON, active).is_some(), "{port} is not active: {}", self.picture());
+    }
+
+    /// Waits until every client gets answers.
+    #[track_caller]
+    pub fn expect_traffic(&self) {
         let switched = Instant::now();
         let flows = || self.clients.flow_since(switched).then_some(());
-        assert!(poll_until(SOON, flows).is_some(), "{port} is active, and no answers: {}", self.picture());
+        assert!(poll_until(SOON, flows).is_some(), "no answers: {}", self.picture());
     }
 
     /// Whether every client had an answer after that time.

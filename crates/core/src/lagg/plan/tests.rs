@@ -76,7 +76,7 @@ impl Lab {
                 self.inv.links.retain(|i, _| ![LAGG, INNER].contains(i));
             }
             KernelOp::Lagg(LaggOp::Attach { lagg, port, .. }) => set(*port, &|l| {
-                (l.master, l.passes) = (Some(*lagg), Some(true));
+                (l.master, l.passes) = (Some(*lagg), Some(false));
             }),
             KernelOp::Lagg(LaggOp::Detach { port, .. }) => {
                 set(*port, &|l| (l.master, l.passes) = (None, None));
@@ -196,6 +196,21 @@ fn a_bridge_takes_its_ports_before_it_opens_one() {
     lab.inv.links.get_mut(&1).unwrap().passes = Some(true);
     lab.settle();
     assert_eq!((lab.inv.links[&1].passes, lab.inv.links[&2].passes), (Some(false), Some(true)));
+}
+
+/// Somebody deletes the bridge while nobody runs, and the lagg leaves the configuration.
+#[test]
+fn ports_of_a_bridge_that_has_gone_do_not_stay_dormant() {
+    let mut lab = Lab::new(2, LaggBackend::Bridge);
+    lab.lagg.active = Some(1);
+    lab.settle();
+    lab.inv.links.remove(&LAGG);
+    lab.inv.links.values_mut().for_each(|l| l.master = None);
+    let ops = release(&mut lab.lagg, &lab.inv);
+    assert_eq!(ops, [KernelOp::Lagg(LaggOp::Detach { backend: LaggBackend::Bridge, port: 1 })]);
+    ops.iter().for_each(|op| lab.apply(op));
+    assert_eq!(release(&mut lab.lagg, &lab.inv), []);
+    assert!(lab.lagg.found.is_empty());
 }
 
 #[test]
