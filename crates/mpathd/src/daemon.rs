@@ -26,6 +26,7 @@ use crate::log::Logger;
 use crate::options::Options;
 use crate::recorder::Recorder;
 use crate::running::Running;
+use crate::saving::Saving;
 use crate::wallclock::WallClock;
 use carrier::Carrier;
 use mpath_config::Notice;
@@ -67,6 +68,8 @@ pub(crate) struct Daemon {
     /// The program is to run itself again: at the latest then.
     again: Option<Time>,
     running: Running,
+    /// The file is being written, for this caller.
+    saving: Option<(ConnId, Saving)>,
     service: Service,
     carrier: Carrier,
     realtime: bool,
@@ -118,6 +121,7 @@ impl Daemon {
             sandbox,
             again: None,
             running: Running::default(),
+            saving: None,
             service: Service::from_environment(),
             carrier: Carrier::default(),
             realtime: false,
@@ -152,7 +156,7 @@ impl Daemon {
                     Woken::Packets(fd) => self.packets(fd),
                     Woken::Control(event) => self.control(&event),
                     Woken::Hooks => self.hooks.read().into_iter().for_each(|l| self.alarm(l)),
-                    Woken::Timer => {}
+                    Woken::Saved | Woken::Timer => {}
                 }
             }
             if self.signals()? {
@@ -268,6 +272,7 @@ impl Daemon {
     fn time(&mut self) {
         let now = clock::now();
         self.server.expire(now);
+        self.end_save();
         self.end_trial(now);
         if let Some(line) = self.server.report(now) {
             self.logger.log(line);

@@ -14,6 +14,7 @@ mod options;
 mod recorder;
 mod running;
 mod sandbox;
+mod saving;
 mod start;
 mod wallclock;
 

@@ -1,12 +1,13 @@
-//! The configuration in force beside the one in the file: changes that no file holds, trials, and saving. The
+//! The configuration in force beside the one in the file: changes that no file holds, and trials. The
 //! changes are kept as `<state-dir>/unsaved.toml`, so that they survive a restart and a crash, and not a reboot.
 
+use crate::saving::{Save, Until, replace};
 use mpath_config::{Defaults, Loaded};
 use mpath_model::settings::PassphraseSource;
 use mpath_model::{Settings, Time};
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Name of the file that holds unsaved changes.
@@ -108,7 +109,7 @@ impl Running {
     pub(crate) fn keep(&self) -> io::Result<()> {
         let path = self.unsaved_path();
         if self.now.unsaved {
-            return write(&path, self.now.text.as_bytes(), 0o600);
+            return replace(&path, self.now.text.as_bytes(), 0o600, Until::InKernel);
         }
         match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -129,7 +130,7 @@ impl Running {
         }
         let dir = self.keys();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        write(&dir.join(name), format!("{passphrase}\n").as_bytes(), 0o600)
+        replace(&dir.join(name), format!("{passphrase}\n").as_bytes(), 0o600, Until::InKernel)
     }
 
     /// Whether the file is still as it was read.
@@ -145,59 +146,37 @@ impl Running {
         &self.config
     }
 
-    /// Writes the configuration in force into the file, atomically; the old file stays as `FILE~`. Passphrases that
-    /// came with changes go beside it. Gives the settings if their paths have changed by that.
-    pub(crate) fn save(&mut self) -> io::Result<Option<Settings>> {
-        let dir = self.config.parent().unwrap_or(Path::new("/")).to_owned();
-        fs::create_dir_all(&dir)?;
-        let mut settings = self.now.settings.clone();
+    /// What has to be written for the configuration in force to be in the file. Passphrases that came with changes go
+    /// beside it.
+    pub(crate) fn save(&self) -> Save {
+        let dir = self.config.parent().unwrap_or(Path::new("/"));
+        let (mut settings, mut moved) = (self.now.settings.clone(), Vec::new());
         let keys = self.keys();
         for carp in &mut settings.carps {
             let PassphraseSource::File(path) = &mut carp.passphrase else { continue };
             if let Ok(name) = path.strip_prefix(&keys) {
                 let kept = dir.join(name);
-                write(&kept, &fs::read(&*path)?, 0o600)?;
-                *path = kept;
+                moved.push((std::mem::replace(path, kept.clone()), kept));
             }
         }
-        let moved = settings != self.now.settings;
-        if moved {
-            self.now.text = mpath_config::render(&settings);
-            self.now.settings = settings.clone();
-        }
-        let mut mode = 0o644;
-        if let Ok(meta) = fs::metadata(&self.config) {
-            mode = meta.permissions().mode() & 0o777;
-            let mut old = self.config.clone().into_os_string();
-            old.push("~");
-            fs::copy(&self.config, old)?;
-        }
-        write(&self.config, self.now.text.as_bytes(), mode)?;
-        self.file = Some(self.now.text.clone().into_bytes());
-        self.of_file = self.now.settings.clone();
-        self.now.unsaved = false;
+        let text = if moved.is_empty() { self.now.text.clone() } else { mpath_config::render(&settings) };
+        Save { config: self.config.clone(), text, settings, keys: moved }
+    }
+
+    /// That has been written. Gives the settings if paths have changed by it.
+    pub(crate) fn saved(&mut self, save: Save) -> io::Result<Option<Settings>> {
+        let moved = save.settings != self.now.settings;
+        self.file = Some(save.text.clone().into_bytes());
+        self.of_file = save.settings.clone();
+        self.now = Version { text: save.text, settings: save.settings, unsaved: false };
         self.serial += 1;
         self.keep()?;
-        Ok(moved.then_some(settings))
+        Ok(moved.then(|| self.now.settings.clone()))
     }
 
     fn unsaved_path(&self) -> PathBuf {
         self.state_dir.join(UNSAVED)
     }
-}
-
-/// Replaces a file as a whole.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
-    // The file may have been left there with another mode.
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use mpath_linux::clock;
 use mpath_linux::probes::Keys;
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::{Settings, Time};
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 /// Longest trial.
@@ -55,20 +56,21 @@ impl Daemon {
     /// The configuration, or a change of it.
     pub(super) fn change(&mut self, caller: ConnId, request: Request) {
         let outcome = match request {
-            Request::Configuration => Ok(Reply::Configuration(Box::new(RunningConfiguration {
+            Request::Configuration => Ok(Some(Reply::Configuration(Box::new(RunningConfiguration {
                 text: mpath_config::render::complete(&self.running.now.settings),
                 serial: self.running.serial,
                 keys: self.running.keys().display().to_string(),
                 unsaved: self.running.now.unsaved,
-            }))),
-            Request::Configure(change) => self.put_in_force(*change).map(|()| Reply::Done),
-            Request::Confirm => self.confirm().map(|()| Reply::Done),
-            Request::Save => self.save().map(|()| Reply::Done),
+            })))),
+            Request::Configure(change) => self.put_in_force(*change).map(|()| Some(Reply::Done)),
+            Request::Confirm => self.confirm().map(|()| Some(Reply::Done)),
+            Request::Save => self.save(caller).map(|()| None),
             other => Err(Failure::MethodNotFound { method: other.method().to_owned() }),
         };
         let now = clock::now();
         match outcome {
-            Ok(reply) => self.server.reply(now, caller, &reply),
+            Ok(Some(reply)) => self.server.reply(now, caller, &reply),
+            Ok(None) => {}
             Err(failure) => self.server.error(now, caller, &failure),
         }
     }
@@ -77,6 +79,7 @@ impl Daemon {
         if self.running.trial.is_some() {
             return Err(refused("trial_running", "a trial is under way: confirm it, or wait for its end"));
         }
+        self.no_save_under_way()?;
         if change.base.is_some_and(|base| base != self.running.serial) {
             let message = "somebody else has changed the configuration meanwhile: look at it and try again";
             return Err(refused("changed_meanwhile", message));
@@ -140,10 +143,12 @@ impl Daemon {
         Ok(())
     }
 
-    fn save(&mut self) -> Result<(), Failure> {
+    /// Begins to write the file: whoever asked is answered when the disk has it.
+    fn save(&mut self, caller: ConnId) -> Result<(), Failure> {
         if self.running.trial.is_some() {
             return Err(refused("trial_running", "a trial is under way: confirm it first"));
         }
+        self.no_save_under_way()?;
         let file = self.running.config().display().to_string();
         if !self.running.file_is_as_read() {
             let message = format!(
@@ -151,15 +156,45 @@ impl Daemon {
             );
             return Err(refused("file_changed", &message));
         }
-        match self.running.save() {
+        let waker = self.sources.waker();
+        // Without a wake-up it would be answered at the next occasion.
+        let saving = self.running.save().start(move || drop(waker.wake()));
+        self.saving = Some((caller, saving.map_err(|e| not_saved(&file, &e))?));
+        Ok(())
+    }
+
+    /// Answers once the file is written, or cannot be.
+    pub(super) fn end_save(&mut self) {
+        let Some((caller, saving)) = self.saving.take() else { return };
+        let result = match saving.try_recv() {
+            Ok((save, outcome)) => outcome.and_then(|()| self.running.saved(save)),
+            Err(TryRecvError::Empty) => {
+                self.saving = Some((caller, saving));
+                return;
+            }
+            Err(TryRecvError::Disconnected) => Err(std::io::Error::other("its thread has panicked")),
+        };
+        let file = self.running.config().display().to_string();
+        let now = clock::now();
+        match result {
             Ok(moved) => {
                 if let Some(settings) = moved {
                     self.configure_with_keys(settings);
                 }
                 self.logger.say(Level::Info, "configuration saved", &[("file", &file)]);
-                Ok(())
+                self.server.reply(now, caller, &Reply::Done);
             }
-            Err(e) => Err(refused("not_saved", &format!("cannot write {file}: {e}"))),
+            Err(e) => self.server.error(now, caller, &not_saved(&file, &e)),
+        }
+    }
+
+    /// What is being written is what is in force, until it is written.
+    fn no_save_under_way(&self) -> Result<(), Failure> {
+        match self.saving {
+            Some(_) => {
+                Err(refused("save_running", "the configuration is being saved: try again in a moment"))
+            }
+            None => Ok(()),
         }
     }
 
@@ -180,6 +215,7 @@ impl Daemon {
 
     /// Whether the file may be read again: not while that would lose changes that no file holds.
     pub(super) fn may_reload(&self, discard: bool) -> Result<(), Failure> {
+        self.no_save_under_way()?;
         if discard || !(self.running.now.unsaved || self.running.trial.is_some()) {
             return Ok(());
         }
@@ -196,4 +232,8 @@ impl Daemon {
 
 fn refused(reason: &str, message: &str) -> Failure {
     Failure::Refused { reason: reason.to_owned(), message: message.to_owned() }
+}
+
+fn not_saved(file: &str, error: &std::io::Error) -> Failure {
+    refused("not_saved", &format!("cannot write {file}: {error}"))
 }

@@ -2,7 +2,7 @@
 
 use crate::control;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use mpath_linux::clock;
 use mpath_model::Time;
 use nix::sys::signal::{SigSet, Signal};
@@ -11,12 +11,14 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 const SIGNAL: Token = Token(0);
 const KERNEL: Token = Token(1);
 const TIMER: Token = Token(2);
 const HOOKS: Token = Token(3);
+const SAVED: Token = Token(4);
 /// First token of the control server.
 pub(crate) const CONTROL: Token = Token(16);
 /// Packet sockets: their descriptor is added.
@@ -29,6 +31,8 @@ pub(crate) enum Woken {
     Kernel,
     Timer,
     Hooks,
+    /// By [`Sources::waker`].
+    Saved,
     Packets(RawFd),
     Control(mio::event::Event),
 }
@@ -39,6 +43,7 @@ pub(crate) struct Sources {
     events: Events,
     signals: SignalFd,
     timer: TimerFd,
+    waker: Arc<Waker>,
 }
 
 impl Sources {
@@ -59,12 +64,18 @@ impl Sources {
         readable(signals.as_raw_fd(), SIGNAL)?;
         readable(kernel, KERNEL)?;
         readable(timer.as_fd().as_raw_fd(), TIMER)?;
-        Ok(Sources { poll, events: Events::with_capacity(256), signals, timer })
+        let waker = Arc::new(Waker::new(poll.registry(), SAVED)?);
+        Ok(Sources { poll, events: Events::with_capacity(256), signals, timer, waker })
     }
 
     /// Watches the helper that runs event programs.
     pub(crate) fn watch_hooks(&self, fd: RawFd) -> io::Result<()> {
         self.poll.registry().register(&mut SourceFd(&fd), HOOKS, Interest::READABLE)
+    }
+
+    /// For a thread that writes files to say that it is done.
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
     }
 
     /// For the control server.
@@ -115,6 +126,7 @@ impl Sources {
                 KERNEL => (1, Woken::Kernel),
                 TIMER => (4, Woken::Timer),
                 HOOKS => (4, Woken::Hooks),
+                SAVED => (4, Woken::Saved),
                 Token(n) if n >= PACKETS => (2, Woken::Packets((n - PACKETS) as RawFd)),
                 Token(n) => {
                     debug_assert!((CONTROL.0..CONTROL.0 + control::TOKENS).contains(&n));

@@ -75,7 +75,7 @@ fn hands(socket: RawFd, jobs: Receiver<Job>) -> Vec<JoinHandle<()>> {
             loop {
                 let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok((program, event)) = next else { return };
-                run::program(&program, &event, |line| tell(socket, &line));
+                run::program(&program, &event, run::LIMIT, |line| tell(socket, &line));
             }
         })
     };

@@ -27,8 +27,8 @@ const MAX_LINE: usize = 512;
 /// Where programs find programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Runs it to its end. What it prints, and that it fails, is reported.
-pub(super) fn program(path: &Path, event: &TimedEvent, mut report: impl FnMut(Line)) {
+/// Runs it to its end, or kills it and what it has started after `limit`. What it prints, and that it fails, is reported.
+pub(super) fn program(path: &Path, event: &TimedEvent, limit: Duration, mut report: impl FnMut(Line)) {
     let kind = serde_json::to_value(event.event.event).ok();
     let kind = kind.as_ref().and_then(|k| k.as_str()).unwrap_or_default().to_owned();
     let mut say = |level, text: String, fields: &[(&str, String)]| {
@@ -40,7 +40,7 @@ pub(super) fn program(path: &Path, event: &TimedEvent, mut report: impl FnMut(Li
     let mut output = Output::default();
     let outcome = trusted(path).and_then(|()| {
         let (child, pipe) = start(path, &kind, event).map_err(|e| e.to_string())?;
-        follow(child, pipe, &mut output).map_err(|e| e.to_string())
+        follow(child, pipe, limit, &mut output).map_err(|e| e.to_string())
     });
     for line in output.finish() {
         say(Level::Info, format!("event program: {line}"), &[]);
@@ -50,7 +50,7 @@ pub(super) fn program(path: &Path, event: &TimedEvent, mut report: impl FnMut(Li
         Ok(Some(status)) => {
             say(Level::Warning, "event program failed".to_owned(), &[("status", status.to_string())])
         }
-        Ok(None) => say(Level::Warning, format!("event program killed after {} s", LIMIT.as_secs()), &[]),
+        Ok(None) => say(Level::Warning, format!("event program killed after {} s", limit.as_secs_f32()), &[]),
         Err(cause) => say(Level::Err, "event program cannot be run".to_owned(), &[("cause", cause)]),
     }
 }
@@ -96,8 +96,13 @@ fn start(path: &Path, kind: &str, event: &TimedEvent) -> io::Result<(Child, Pipe
 }
 
 /// Reads what it prints until it ends; a process that it leaves behind does not count. None: it had to be killed.
-fn follow(mut child: Child, mut pipe: PipeReader, output: &mut Output) -> io::Result<Option<ExitStatus>> {
-    let end = Instant::now() + LIMIT;
+fn follow(
+    mut child: Child,
+    mut pipe: PipeReader,
+    limit: Duration,
+    output: &mut Output,
+) -> io::Result<Option<ExitStatus>> {
+    let end = Instant::now() + limit;
     let mut open = true;
     loop {
         if open {

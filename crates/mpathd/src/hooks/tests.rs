@@ -27,7 +27,7 @@ fn event() -> TimedEvent {
 
 fn run(program: &Path) -> Vec<Line> {
     let mut lines = Vec::new();
-    run::program(program, &event(), |line| lines.push(line));
+    run::program(program, &event(), run::LIMIT, |line| lines.push(line));
     lines
 }
 
@@ -80,4 +80,28 @@ fn a_process_left_behind_is_not_waited_for() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     let left: i32 = lines[0].text.strip_prefix("event program: ").unwrap().parse().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(left), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// With all that it has started.
+#[test]
+fn a_program_that_does_not_end_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = script(dir.path(), 0o755, "sleep 600 & echo $!; trap '' TERM; while :; do sleep 600; done");
+    let (before, limit) = (std::time::Instant::now(), std::time::Duration::from_millis(500));
+    let mut lines = Vec::new();
+    run::program(&program, &event(), limit, |line| lines.push(line));
+    assert!(before.elapsed() >= limit);
+    assert_eq!(lines[1].level, Level::Warning);
+    assert_eq!(lines[1].text, "event program killed after 0.5 s");
+    let child = lines[0].text.strip_prefix("event program: ").unwrap();
+    // Killed, and perhaps not yet reaped.
+    let gone = || match fs::read_to_string(format!("/proc/{child}/stat")) {
+        Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')),
+        Err(_) => true,
+    };
+    while !gone() {
+        assert!(before.elapsed() < std::time::Duration::from_secs(60), "{child} lives");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(run::LIMIT.as_secs(), 10, "mpathd.toml(5) says so");
 }

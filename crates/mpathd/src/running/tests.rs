@@ -1,4 +1,5 @@
 use super::*;
+use std::os::unix::fs::PermissionsExt;
 
 const ONE: &str = "# mine\n[[group]]\nname = \"a\"\n[[group.interface]]\nname = \"eth0\"\n";
 const TWO: &str = "[[group]]\nname = \"b\"\n[[group.interface]]\nname = \"eth0\"\n";
@@ -30,7 +31,9 @@ fn changes_survive_a_restart_and_go_with_saving() {
         Running::start(&load(&config), &Defaults::default(), config.clone(), dir.path());
     assert_eq!(complaint, None);
     assert!(again.now.unsaved && again.now.settings == settings(TWO));
-    assert_eq!(again.save().unwrap(), None);
+    let save = again.save();
+    save.write().unwrap();
+    assert_eq!(again.saved(save).unwrap(), None);
     assert_eq!(fs::read_to_string(&config).unwrap(), TWO);
     assert_eq!(fs::read_to_string(dir.path().join("mpathd.toml~")).unwrap(), ONE);
     assert!(!Running::start(&load(&config), &Defaults::default(), config.clone(), dir.path()).0.now.unsaved);
