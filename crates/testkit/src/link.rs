@@ -3,7 +3,7 @@
 use crate::error::{Context, Error};
 use crate::host::Host;
 use mpath_linux::netlink::create::{self, End, PortState};
-use mpath_model::{IfAddr, IfIndex, Mac};
+use mpath_model::{Family, IfAddr, IfIndex, Mac};
 use std::net::IpAddr;
 
 impl Host {
@@ -124,6 +124,11 @@ impl Host {
         let (index, dst, gateway) = (self.index_of(name)?, parse(dst)?, parse_ip(gateway)?);
         create::add_route(&mut self.netlink(), index, dst, gateway)
             .context(|| format!("add route {dst} via {gateway} dev {name} on {}", self.name()))
+    }
+
+    /// Every policy rule of a family, as the kernel tells it.
+    pub fn rules(&self, family: Family) -> Result<Vec<Vec<u8>>, Error> {
+        create::rules(&mut self.netlink(), family).context(|| format!("list the rules of {}", self.name()))
     }
 }
 

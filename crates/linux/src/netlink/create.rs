@@ -223,6 +223,11 @@ fn address(index: IfIndex, addr: IfAddr) -> AddressMessage {
     message
 }
 
+/// Every policy rule of a family, whoever made it, as the kernel tells it.
+pub fn rules(socket: &mut Socket, family: Family) -> Result<Vec<Vec<u8>>, Error> {
+    socket.dump_with(super::encode::get_rules(family), |_, payload| Ok(Some(payload.to_vec())))
+}
+
 /// Adds a route of protocol static to `dst` through `gateway`, in table main.
 pub fn add_route(socket: &mut Socket, index: IfIndex, dst: IfAddr, gateway: IpAddr) -> Result<(), Error> {
     let message = route(index, dst, gateway);

@@ -8,6 +8,7 @@ mod managers;
 
 use crate::cli::Cli;
 use crate::exit::{Error, Exit};
+use crate::netlink::link::{LOOPBACK, Link};
 use crate::output::{self, Style};
 use crate::table::{paragraph, wrap};
 use host::Host;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Looks at the NICs of the running daemon, else of the configuration file: sysctls, link-layer addresses, MTUs, \
+Looks at the NICs of the running daemon, else of the configuration file, else at all NICs: sysctls, link-layer addresses, MTUs, \
 ports of bridges, packet filter rules, programs that manage the same NICs, and what probes say. Changes \
 nothing. Ends with 1 if there is an obstacle.
 
@@ -74,7 +75,11 @@ pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
     let links = crate::netlink::link::links()
         .map_err(|e| Error::Failed(format!("mpathctl: cannot list the interfaces: {e}")))?;
     let host = Host { root: PathBuf::from("/"), links, daemon };
-    let nics = nics(&settings);
+    let mut nics = nics(&settings);
+    let configured = !nics.is_empty();
+    if !configured {
+        nics = candidates(&host.links);
+    }
     list.extend(findings::all(&host, &settings, &nics));
     list.extend(managers::all(&host, &nics));
     match firewall::read() {
@@ -90,7 +95,7 @@ pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
     if cli.json {
         output::json(&list)?;
     } else {
-        output::text(&render(&list, nics.len(), output::colour()))?;
+        output::text(&render(&list, nics.len(), configured, output::colour()))?;
     }
     Ok(if obstacles > 0 { Exit::Failed } else { Exit::Done })
 }
@@ -149,6 +154,17 @@ fn nics(settings: &Settings) -> Vec<String> {
     all
 }
 
+/// Before anything is configured: what could become a member, a port or the interface of a vhid.
+fn candidates(links: &[Link]) -> Vec<String> {
+    let real = |l: &&Link| matches!(l.kind.as_str(), "" | "veth") && l.flags & LOOPBACK == 0;
+    links
+        .iter()
+        .filter(real)
+        .filter(|l| l.mac.is_some() && l.master.is_none())
+        .map(|l| l.name.clone())
+        .collect()
+}
+
 /// Files with passphrases.
 fn passphrase_files(settings: &Settings) -> impl Iterator<Item = &Path> {
     settings.carps.iter().filter_map(|c| match &c.passphrase {
@@ -157,7 +173,7 @@ fn passphrase_files(settings: &Settings) -> impl Iterator<Item = &Path> {
     })
 }
 
-fn render(list: &[Finding], nics: usize, colour: bool) -> String {
+fn render(list: &[Finding], nics: usize, configured: bool, colour: bool) -> String {
     let mut out = String::new();
     for f in list {
         let (word, style) = match f.weight {
@@ -170,10 +186,11 @@ fn render(list: &[Finding], nics: usize, colour: bool) -> String {
     }
     let obstacles = list.iter().filter(|f| f.weight == Weight::Obstacle).count();
     let s = if nics == 1 { "" } else { "s" };
+    let which = if configured { "looked at" } else { "looked at, none of them configured yet" };
     let end = match obstacles {
-        0 => format!("{nics} NIC{s} looked at: no obstacle found"),
-        1 => format!("{nics} NIC{s} looked at: 1 obstacle"),
-        n => format!("{nics} NIC{s} looked at: {n} obstacles"),
+        0 => format!("{nics} NIC{s} {which}: no obstacle found"),
+        1 => format!("{nics} NIC{s} {which}: 1 obstacle"),
+        n => format!("{nics} NIC{s} {which}: {n} obstacles"),
     };
     out + &wrap(&end, "", "")
 }

@@ -19,8 +19,8 @@ use std::thread::JoinHandle;
 /// How often an idle service looks whether it shall end.
 const IDLE_MS: i64 = 50;
 
-/// Kernel receive buffer: a second of several 1 kHz streams.
-const BUFFER: usize = 1 << 20;
+/// Kernel receive buffer that is asked for, bytes: a second of several 1 kHz streams.
+const BUFFER: usize = 4 << 20;
 
 /// A running echo service.
 pub struct Echo {

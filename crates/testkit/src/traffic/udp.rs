@@ -5,6 +5,7 @@ use super::timeline::{Gap, longest_gap};
 use crate::error::{Context, Error};
 use crate::host::Host;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -21,6 +22,13 @@ const MAX_PACKETS: usize = 3_600_000;
 
 /// How long a stopped stream still waits for answers that are under way.
 const LINGER: Duration = Duration::from_millis(200);
+
+/// Kernel receive buffer that is asked for, bytes: what comes back while this process waits for the processor.
+const BUFFER: usize = 4 << 20;
+
+/// Packets that are sent at once by a stream that was kept from the processor. It does not make up for more: a burst is
+/// lost in the queues of the hosts' virtual links, not on the way.
+const BURST: u32 = 32;
 
 /// Bytes of a packet: sequence number and padding.
 const PACKET: usize = 64;
@@ -72,6 +80,7 @@ impl UdpStream {
                 let socket = UdpSocket::bind((wildcard, 0))?;
                 socket.connect(target)?;
                 socket.set_nonblocking(true)?;
+                setsockopt(&socket, sockopt::RcvBuf, &BUFFER)?;
                 io::Result::Ok(socket)
             })
             .context(|| format!("open a UDP stream from {} to {target}", client.name()))?;
@@ -151,7 +160,7 @@ fn stream(socket: &UdpSocket, interval: Duration, stop: &Stop, recording: &Mutex
                 if !send_next(socket, recording) {
                     stop.now();
                 }
-                next += interval;
+                next = (next + interval).max(now.checked_sub(interval * BURST).unwrap_or(now));
             }
             None => {}
         }

@@ -38,14 +38,15 @@ fn networkd(host: &Host, nic: &str, index: u32) -> Option<Finding> {
         return None;
     }
     let file = value("NETWORK_FILE").unwrap_or("/etc/systemd/network/50-mpathd.network");
-    let drop_ins = format!("{file}.d");
-    let own = host.read(file).unwrap_or_default()
-        + &host.read(&format!("{drop_ins}/mpathd.conf")).unwrap_or_default();
-    let keeps = own.lines().any(|l| matches!(l.trim(), "KeepConfiguration=static" | "KeepConfiguration=yes"));
-    if keeps {
+    let name = file.rsplit('/').next().unwrap_or_default();
+    // Those that it has read, and the one that is recommended below.
+    let told = value("NETWORK_FILE_DROPINS").unwrap_or_default().trim_matches('"').split([':', ' ']);
+    let recommended = format!("etc/systemd/network/{name}.d/mpathd.conf");
+    let files = [file, recommended.as_str()].into_iter().chain(told.filter(|f| !f.is_empty()));
+    let keeps = |line: &str| matches!(line.trim(), "KeepConfiguration=static" | "KeepConfiguration=yes");
+    if files.filter_map(|f| host.read(f)).any(|text| text.lines().any(keeps)) {
         return None;
     }
-    let name = file.rsplit('/').next().unwrap_or_default();
     // netplan writes below /run and leaves drop-ins in /etc alone.
     let author = if name.contains("-netplan-") { " (written by netplan)" } else { "" };
     Some(Finding::obstacle(

@@ -35,7 +35,9 @@ fn found(files: &[(&str, &str)], links: Vec<Link>) -> Vec<String> {
 #[test]
 fn a_healthy_host_has_nothing() {
     assert_eq!(found(&[], vec![link(1, "eth0", 1), link(2, "eth1", 2)]), [] as [String; 0]);
-    assert_eq!(render(&[], 2, false), "2 NICs looked at: no obstacle found\n");
+    assert_eq!(render(&[], 2, true, false), "2 NICs looked at: no obstacle found\n");
+    let fresh = "1 NIC looked at, none of them configured yet: no obstacle found\n";
+    assert_eq!(render(&[], 1, false, false), fresh);
 }
 
 #[test]
@@ -119,6 +121,8 @@ fn whoever_writes_the_configuration_of_others_is_known() {
     assert_eq!(list.len(), 3, "{list:?}");
     assert!(list[0].contains("(written by netplan)"), "{list:?}");
     assert!(list[0].contains("to /etc/systemd/network/10-netplan-eth0.network.d/mpathd.conf"), "{list:?}");
+    let remedy = ("etc/systemd/network/10-netplan-eth0.network.d/mpathd.conf", "KeepConfiguration=static\n");
+    assert_eq!(found(&[files[0], remedy], nics()), [] as [String; 0], "it is heard");
     assert!(list[1].starts_with("eth1: ifupdown has set it up"), "{list:?}");
     assert!(list[2].contains("network: {config: disabled}"), "{list:?}");
     let told = [files[2], ("etc/cloud/cloud.cfg.d/99-mpathd.cfg", "network: {config: disabled}\n")];
@@ -138,7 +142,7 @@ hint: switch: something may be
   remedy: look
 2 NICs looked at: 1 obstacle
 ";
-    assert_eq!(render(&list, 2, false), golden);
+    assert_eq!(render(&list, 2, true, false), golden);
 }
 
 #[test]
