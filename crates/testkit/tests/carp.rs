@@ -10,7 +10,7 @@ mod wire;
 mod world;
 
 use mpath_model::Mac;
-use mpath_testkit::{Side, UdpStream, Witness, isolated_for, wait_until};
+use mpath_testkit::{Side, UdpStream, Witness, isolated_for, poll_until, wait_until};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 use ucarp::Ucarp;
@@ -202,11 +202,23 @@ fn a_lagg_below_changes_ports_unnoticed() {
         let back = |s: mpath_model::Status| s.laggs[0].active.as_deref() == Some("eth0");
         wait_until(SOON, "the primary is back", || world.daemon(Side::A).status().is_ok_and(back));
         flows();
+        // The switch of the active ports of both hosts.
+        let standby = |s: mpath_model::Status| s.laggs[0].active.as_deref() == Some("eth1");
+        world.pair.power(0, false).unwrap();
+        for side in [Side::A, Side::B] {
+            wait_until(SOON, "by the other switch", || world.daemon(side).status().is_ok_and(standby));
+        }
+        flows();
+        world.pair.power(0, true).unwrap();
+        wait_until(SOON, "the primary is back", || world.daemon(Side::A).status().is_ok_and(back));
+        flows();
         assert!(!world.daemon(Side::B).log_text().contains("-> MASTER"), "{}", world.picture());
         for nic in 0..2 {
             world.pair.cable(Side::A, nic, false).unwrap();
         }
         world.expect_state(Side::A, "INIT");
+        let told = "carp: demoted by 240 to 240 (interface down)";
+        world.daemon(Side::A).wait_log(SOON, told).unwrap();
         world.expect_master(Side::B);
         flows();
     });
@@ -241,6 +253,49 @@ fn demotion_hands_everything_to_a_host_that_preempts() {
         world.daemon(Side::A).wait_log(SOON, "carp: demoted by 240 to 240 (operator)").unwrap();
         world.daemon(Side::A).demote(-240).unwrap();
         world.expect_master(Side::A);
+    });
+}
+
+/// A NIC without a link, one whose path is silent, and all of them silent: all vhids go to the host that has no such trouble, also
+/// those over a NIC that is well, and come back.
+#[test]
+fn a_host_in_trouble_hands_over_everything() {
+    carp("a_host_in_trouble_hands_over_everything", || {
+        let group = "[[group]]\nname = \"g\"\nfailure_detection_time = \"300ms\"\ntargets = [\"10.77.0.9\"]\n\
+                     [[group.interface]]\nname = \"eth0\"\n[[group.interface]]\nname = \"eth1\"\n";
+        let vhid = Vhid {
+            over: "group = \"g\"",
+            nics: 3,
+            head: [group.to_string(), group.to_string()],
+            extra: "preempt = true\n[[carp]]\ninterface = \"eth2\"\nvhid = 2\nadvskew = SKEW\npreempt = true\n\
+                    passphrase_file = \"KEY\"\naddresses = [\"10.77.0.102/24\"]",
+            ..Vhid::default()
+        };
+        let world = World::start(vhid);
+        world.expect_all(Side::A);
+        let whole = |s: mpath_model::Status| s.groups[0].state == mpath_model::status::GroupState::Ok;
+        let well = || {
+            let a = world.daemon(Side::A);
+            let there = || (a.status().is_ok_and(whole)).then_some(());
+            assert!(poll_until(SOON, there).is_some(), "the group is not whole: {}", world.picture());
+        };
+        let told = |text: &str| {
+            let line = format!("carp: demoted by {text} (group health)");
+            world.daemon(Side::A).wait_log(SOON, &line).unwrap();
+        };
+        well();
+        world.pair.cable(Side::A, 0, false).unwrap();
+        told("120 to 120");
+        world.expect_all(Side::B);
+        world.pair.cable(Side::A, 0, true).unwrap();
+        well();
+        told("-120 to 0");
+        world.expect_all(Side::A);
+        for (nic, text) in [(1, "120 to 120"), (0, "120 to 240")] {
+            world.pair.port(Side::A, nic, false).unwrap();
+            told(text);
+            world.expect_all(Side::B);
+        }
     });
 }
 

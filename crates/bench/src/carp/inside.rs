@@ -25,6 +25,9 @@ const LONG: Duration = Duration::from_secs(6);
 const PATIENCE_MS: f64 = 3000.0 + 1000.0 * SKEW as f64 / 256.0;
 const MORE_MS: f64 = 50.0;
 
+/// Probes tell when a NIC is back: by its link alone it is not believed more than twice a minute.
+const DETECTION: &str = "failure_detection_time = \"700ms\"\ntargets = [\"10.77.0.9\"]\n";
+
 /// What fails.
 const FAULTS: [&str; 4] = ["cable", "nic", "switch", "host"];
 
@@ -193,14 +196,15 @@ fn config(lagg: bool, side: Side, key: &str) -> String {
     let (below, over) = match lagg {
         true => (
             format!(
-                "[[lagg]]\nname = \"lagg0\"\nports = [\"eth0\", \"eth1\"]\naddresses = [\"10.77.0.{n}/24\"]\nprobe = \"link\"\n"
+                "[[lagg]]\nname = \"lagg0\"\nports = [\"eth0\", \"eth1\"]\naddresses = [\"10.77.0.{n}/24\"]\n{DETECTION}"
             ),
             "interface = \"lagg0\"",
         ),
         false => (
-            "[[group]]\nname = \"g\"\nprobe = \"link\"\n[[group.interface]]\nname = \"eth0\"\n\
-             [[group.interface]]\nname = \"eth1\"\n"
-                .to_owned(),
+            format!(
+                "[[group]]\nname = \"g\"\n{DETECTION}[[group.interface]]\nname = \"eth0\"\n\
+                 [[group.interface]]\nname = \"eth1\"\n"
+            ),
             "group = \"g\"",
         ),
     };

@@ -16,6 +16,7 @@ pub const PASSPHRASE: &str = "lagg-carp-lab";
 pub struct Vhid {
     pub over: &'static str,
     pub skew: [u8; 2],
+    /// Further lines, maybe further vhids: KEY stands for the file of the passphrase, SKEW for the skew of the host.
     pub extra: &'static str,
     pub addresses: &'static str,
     pub nics: usize,
@@ -51,11 +52,12 @@ impl Vhid {
             Side::A => "peer = \"10.77.0.2\"",
             Side::B => "peer = \"10.77.0.1\"",
         };
-        format!(
+        let text = format!(
             "{head}\n[[carp]]\n{over}\nvhid = 1\nadvskew = {skew}\npassphrase_file = \"{}\"\n\
              addresses = [{addresses}]\n{extra}\n{peer}\n",
             key.display()
-        )
+        );
+        text.replace("KEY", &key.display().to_string()).replace("SKEW", &skew.to_string())
     }
 }
 
@@ -104,6 +106,18 @@ impl World {
     pub fn expect_state(&self, side: Side, state: &str) {
         let found = poll_until(SOON, || (self.state(side).as_deref() == Some(state)).then_some(()));
         assert!(found.is_some(), "{side:?} never {state}: {}", self.picture());
+    }
+
+    /// Waits until one side is master of everything, and the other of nothing.
+    #[track_caller]
+    pub fn expect_all(&self, side: Side) {
+        let all = |side: Side, state: &str| {
+            let status = self.daemon(side).status();
+            status.is_ok_and(|s| !s.carps.is_empty() && s.carps.iter().all(|c| c.state == state))
+        };
+        let other = if side == Side::A { Side::B } else { Side::A };
+        let there = || (all(side, "MASTER") && all(other, "BACKUP")).then_some(());
+        assert!(poll_until(SOON, there).is_some(), "not everything is {side:?}'s: {}", self.picture());
     }
 
     /// Waits until one side is master, holds the addresses, and the other holds none.
