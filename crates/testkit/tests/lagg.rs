@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "lagg/manners.rs"]
+mod manners;
 #[path = "lagg/ports.rs"]
 mod ports;
 #[path = "lagg/storm.rs"]
@@ -9,9 +11,11 @@ mod storm;
 #[path = "lagg/world.rs"]
 mod world;
 
+use mpath_model::Status;
 use mpath_model::status::LinkState;
-use mpath_testkit::{Lan, poll_until, wait_until, with_daemon};
-use std::time::Instant;
+use mpath_testkit::{Daemon, Lan, poll_until, wait_until, with_daemon};
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
 use world::{LaggConfig, SOON, World};
 
 #[test]
@@ -88,6 +92,43 @@ fn port(lan: &Lan, n: usize) -> String {
     let read = |key: &str| lan.server.read_sysctl(&format!("net/{}", key.replace('@', &name))).unwrap();
     let sysctls = ["ipv6/conf/@/disable_ipv6", "ipv4/conf/@/arp_ignore"].map(read);
     format!("{:?} {} {} {:?} {sysctls:?}", link.mac, link.mtu, link.promisc, link.master)
+}
+
+/// The daemon dies while it takes a lagg apart, at one moment after the other: the next one finishes.
+#[test]
+fn killed_while_it_destroys() {
+    with_daemon("killed_while_it_destroys", || {
+        for backend in ["redirect", "bridge"] {
+            let lan = World::lan(2);
+            let found = [0, 1].map(|n| port(&lan, n));
+            let text = LaggConfig { backend, ..LaggConfig::default() }.text();
+            let mut daemon = Daemon::start(&lan.server, &text).unwrap();
+            let mut partly = 0;
+            for moment in 0..4 {
+                let made = |s: &Status| s.laggs.first().is_some_and(|l| l.active.as_deref() == Some("eth0"));
+                daemon.wait_status(SOON, "the lagg is there", made).unwrap();
+                let there =
+                    || [0, 1].map(|n| port(&lan, n)).iter().zip(&found).filter(|(a, b)| a == b).count();
+                wait_until(SOON, "both ports are ports", || there() == 0);
+                daemon.set_config("").unwrap();
+                daemon.signal(Signal::SIGHUP).unwrap();
+                // From the first sign of it on.
+                let begun = Instant::now();
+                while lan.server.has("lagg0") && begun.elapsed() < SOON {}
+                std::thread::sleep(Duration::from_micros(200 * moment));
+                daemon.kill9();
+                partly += usize::from(lan.server.has("lagg0") != (there() == 0));
+                daemon.restart().unwrap();
+                let whole = || there() == 2 && !lan.server.has("lagg0") && !lan.server.has("lagg0-p");
+                let done = poll_until(SOON, || whole().then_some(()));
+                let now = [0, 1].map(|n| port(&lan, n));
+                assert!(done.is_some(), "{backend}: {now:?} was {found:?}\n{}", daemon.log_text());
+                daemon.set_config(&text).unwrap();
+                daemon.signal(Signal::SIGHUP).unwrap();
+            }
+            println!("{backend}: {partly} of 4 died half way");
+        }
+    });
 }
 
 #[test]

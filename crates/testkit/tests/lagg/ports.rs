@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_standby_never_speaks_for_the_lagg() {
     with_daemon("ports::a_standby_never_speaks_for_the_lagg", || {
-        let world =
-            World::start(LaggConfig { more: "failure_detection_time = \"200ms\"", ..LaggConfig::default() });
+        let world = World::start(LaggConfig {
+            more: "failure_detection_time = \"200ms\"".into(),
+            ..LaggConfig::default()
+        });
         let (lagg, own) = (world.lan.nic_mac(0), world.lan.nic_mac(1));
         let capture = Capture::incoming(&world.lan.switch, "p1").unwrap();
         // Long enough for many probes; nothing has to happen.
@@ -32,8 +34,10 @@ fn a_standby_never_speaks_for_the_lagg() {
 #[test]
 fn a_silent_path_behind_a_living_link() {
     with_daemon("ports::a_silent_path_behind_a_living_link", || {
-        let world =
-            World::start(LaggConfig { more: "failure_detection_time = \"200ms\"", ..LaggConfig::default() });
+        let world = World::start(LaggConfig {
+            more: "failure_detection_time = \"200ms\"".into(),
+            ..LaggConfig::default()
+        });
         wait_until(SOON, "both ports have answers", || world.daemon.all_answered().unwrap());
         world.lan.blackhole(0).unwrap();
         world.expect_active("eth1");

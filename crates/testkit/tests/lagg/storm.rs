@@ -16,14 +16,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Ethernet type for experiments (IEEE 802, local experimental 1).
-const MARK: u16 = 0x88b5;
+pub const MARK: u16 = 0x88b5;
 const BROADCAST: Mac = Mac([0xff; 6]);
 /// Of the client's broadcasts.
 const STRANGER: Mac = Mac([2, 0, 0, 0, 8, 8]);
 const LONG: Duration = Duration::from_secs(600);
 
 /// Does something again and again until it goes away.
-struct Steady(Arc<AtomicBool>, Option<JoinHandle<()>>);
+pub struct Steady(Arc<AtomicBool>, Option<JoinHandle<()>>);
 
 impl Steady {
     fn start(host: &Host, pause: Duration, mut each: impl FnMut(u64) + Send + 'static) -> Steady {
@@ -39,6 +39,15 @@ impl Steady {
             }
         };
         Steady(stop, Some(host.spawn_thread("steady", run).unwrap()))
+    }
+
+    /// The same small frame again and again.
+    pub fn frames(host: &Host, interface: &str, source: Mac, destination: Mac, number: u8) -> Steady {
+        let (sender, index) = (host.run(Sender::open).unwrap(), host.index_of(interface).unwrap());
+        let frame = ethernet::Header { destination, source, ethertype: MARK }.emit(&[number; 46]);
+        Steady::start(host, Duration::from_millis(5), move |_| {
+            let _ = sender.send(index, &frame);
+        })
     }
 
     /// Numbered broadcasts from this link-layer address.
@@ -76,8 +85,8 @@ fn sniff(world: &World, n: usize) -> Sniffer<Seen> {
 
 /// Cables of both ports are cut and plugged at random: never does a broadcast of a client come back, and none of the lagg's
 /// leaves by both ports, but for what a bridge sends in the moment in which one port is open and the other not yet closed.
-fn storm(backend: &'static str, more: &'static str, events: u32, pause: Duration) {
-    let world = World::start(LaggConfig { backend, more, ..LaggConfig::default() });
+fn storm(backend: &'static str, more: &str, events: u32, pause: Duration) {
+    let world = World::start(LaggConfig { backend, more: more.into(), ..LaggConfig::default() });
     let lagg = world.lan.nic_mac(0);
     let sniffers = [0, 1].map(|n| sniff(&world, n));
     let ours = Steady::broadcasts(&world.lan.server, "lagg0", lagg);
@@ -178,7 +187,7 @@ fn one_way(world: &World) -> (Sent, [Steady; 2]) {
 /// the lagg's address leaves by the active port, and what a client sends without being answered arrives as soon as a
 /// switch is over.
 fn switches(backend: &'static str, rounds: usize) {
-    let more = "probe = \"link\"\nfailback = false";
+    let more = "probe = \"link\"\nfailback = false".into();
     let world = World::start(LaggConfig { backend, more, ..LaggConfig::default() });
     let lagg = world.lan.nic_mac(0);
     let sniffers = [0, 1].map(|n| sniff(&world, n));

@@ -1,8 +1,10 @@
 //! The standard network with a daemon that makes a lagg over the server's NICs, and traffic to it.
 
+use mpath_model::Family;
 use mpath_model::status::{Lagg, LinkState};
-use mpath_testkit::lan::{DATA4, DATA6, ROUTER4, ROUTER6};
-use mpath_testkit::{Clients, Daemon, Lan, LanOptions, poll_until, wait_until};
+use mpath_testkit::lan::{ROUTER4, ROUTER6};
+use mpath_testkit::stack::with_prefix;
+use mpath_testkit::{Clients, Daemon, Lan, LanOptions, Stack, poll_until, wait_until};
 use std::time::{Duration, Instant};
 
 /// Generous: a loaded machine, not a measurement.
@@ -14,21 +16,31 @@ pub struct LaggConfig {
     pub backend: &'static str,
     pub ports: usize,
     /// Further lines of `[[lagg]]`.
-    pub more: &'static str,
+    pub more: String,
+    /// Families of the server, and so of the lagg.
+    pub stack: Stack,
 }
 
 impl Default for LaggConfig {
     fn default() -> LaggConfig {
-        LaggConfig { backend: "redirect", ports: 2, more: "failure_detection_time = \"700ms\"" }
+        LaggConfig {
+            backend: "redirect",
+            ports: 2,
+            more: "failure_detection_time = \"700ms\"".into(),
+            stack: Stack::Dual,
+        }
     }
 }
 
 impl LaggConfig {
     pub fn text(&self) -> String {
         let ports: Vec<String> = (0..self.ports).map(|n| format!("\"eth{n}\"")).collect();
+        let addresses: Vec<String> =
+            self.stack.data().into_iter().map(|data| format!("\"{}\"", with_prefix(data))).collect();
         format!(
-            "[[lagg]]\nname = \"lagg0\"\nports = [{}]\naddresses = [\"{DATA4}/24\", \"{DATA6}/64\"]\nbackend = \"{}\"\n{}\n",
+            "[[lagg]]\nname = \"lagg0\"\nports = [{}]\naddresses = [{}]\nbackend = \"{}\"\n{}\n",
             ports.join(", "),
+            addresses.join(", "),
             self.backend,
             self.more
         )
@@ -55,7 +67,7 @@ impl World {
 
     pub fn start_on(lan: Lan, config: &LaggConfig) -> World {
         let daemon = Daemon::start(&lan.server, &config.text()).unwrap();
-        let holds = || [DATA4, DATA6].iter().all(|data| lan.server.holders(data) == ["lagg0"]);
+        let holds = || config.stack.data().iter().all(|data| lan.server.holders(data) == ["lagg0"]);
         let there = poll_until(SOON, || holds().then_some(()));
         assert!(
             there.is_some(),
@@ -63,10 +75,12 @@ impl World {
             lan.server.addresses(),
             daemon.log_text()
         );
-        lan.server.add_route("lagg0", "0.0.0.0/0", ROUTER4).unwrap();
+        if config.stack.has(Family::Inet) {
+            lan.server.add_route("lagg0", "0.0.0.0/0", ROUTER4).unwrap();
+        }
         lan.server.add_route("lagg0", "::/0", ROUTER6).unwrap();
-        let clients =
-            Clients::start(&lan, &[DATA4, DATA6]).unwrap_or_else(|e| panic!("{e}\n{}", daemon.log_text()));
+        let clients = Clients::start(&lan, &config.stack.data())
+            .unwrap_or_else(|e| panic!("{e}\n{}", daemon.log_text()));
         let world = World { clients, daemon, lan };
         world.expect_active("eth0");
         world
