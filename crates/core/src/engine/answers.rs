@@ -280,7 +280,7 @@ impl Engine {
         // A sample from when we were stopped says nothing about the network (1.8, step 5), nor does one of a probe
         // that was sent while the NIC was failed.
         let sample = rtt.filter(|m| !ignore && *m <= interval * 52 && at.before(*m) >= repaired);
-        let Some(rtt) = sample.and_then(|m| instance.feed(from, m, interval)) else {
+        let Some(rtt) = sample.and_then(|m| instance.feed(from, m, at, interval)) else {
             return;
         };
         let crtt = rtt.conservative().unwrap_or_default();

@@ -7,7 +7,7 @@ use super::manners::Manners;
 use super::ring::{Fate, Probe, Ring, deadline};
 use super::rtt::Rtt;
 use super::schedule::{Missed, Schedule};
-use super::targets::{RECOVERY_TIME, Targets};
+use super::targets::{Deferred, RECOVERY_TIME, Targets};
 use super::{MAX_TARGETS, PROBE_FAILS};
 use crate::rng::Rng;
 use mpath_model::Time;
@@ -378,17 +378,24 @@ impl Instance {
         Answer::Accepted { rtt: (!overtaken && at >= sent).then(|| at - sent) }
     }
 
-    /// Feeds an accepted sample, holding one suspicious sample back (1.9). Returns the target's RTT after it.
-    pub fn feed(&mut self, target: IpAddr, sample: Duration, interval: Duration) -> Option<Rtt> {
+    /// Feeds an accepted sample, holding one suspicious sample back (1.9). Returns the target's RTT after it. Answers that
+    /// come closer together than their questions were asked waited for one and the same thing (the kernel's queue while a
+    /// MAC is resolved, a switch that stood still): together they are one sample.
+    pub fn feed(&mut self, target: IpAddr, sample: Duration, at: Time, interval: Duration) -> Option<Rtt> {
         let t = self.targets.get_mut(&target)?;
         let deferred = t.deferred.take();
+        let together = |d: &Deferred| at.before(interval / 2) < d.at;
+        if let Some(held) = deferred.filter(together) {
+            t.deferred = Some(Deferred { at, ..held });
+            return Some(t.rtt);
+        }
         if t.rtt.with(sample) > interval {
             match deferred {
                 None => {
-                    t.deferred = Some(sample);
+                    t.deferred = Some(Deferred { sample, at });
                     return Some(t.rtt);
                 }
-                Some(earlier) => t.rtt.add(earlier),
+                Some(earlier) => t.rtt.add(earlier.sample),
             }
         }
         t.rtt.add(sample);

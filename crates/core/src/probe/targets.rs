@@ -27,6 +27,15 @@ pub enum Standing {
     Dead(Time),
 }
 
+/// A sample that is not believed before another one says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deferred {
+    /// Round-trip time.
+    pub sample: Duration,
+    /// When the last of the answers came that came together.
+    pub at: Time,
+}
+
 /// Somebody who can be probed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Target {
@@ -37,7 +46,7 @@ pub struct Target {
     /// Conservative round-trip time.
     pub rtt: Rtt,
     /// A suspicious sample held back (mpathd-behaviour.md 1.9).
-    pub deferred: Option<Duration>,
+    pub deferred: Option<Deferred>,
 }
 
 /// The target list.

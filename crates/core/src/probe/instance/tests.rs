@@ -45,15 +45,37 @@ fn sequence_numbers_wrap() {
 fn one_suspicious_sample_is_held_back_two_are_believed() {
     let mut i = instance();
     let ms = Duration::from_millis;
+    let mut at = Time(0);
+    let mut feed = |sample| {
+        at = at + I;
+        i.feed(ip(1), sample, at, I).and_then(|r| r.conservative()).unwrap()
+    };
     for _ in 0..3 {
-        i.feed(ip(1), ms(1), I);
+        feed(ms(1));
     }
-    let held = i.feed(ip(1), ms(500), I).unwrap();
-    assert!(held.conservative().unwrap() < I);
-    i.feed(ip(1), ms(1), I);
-    let held = i.feed(ip(1), ms(500), I).unwrap();
-    assert!(held.conservative().unwrap() < I, "slow, fast, slow is no trend");
-    assert!(i.feed(ip(1), ms(500), I).unwrap().conservative().unwrap() > I);
+    assert!(feed(ms(500)) < I);
+    feed(ms(1));
+    assert!(feed(ms(500)) < I, "slow, fast, slow is no trend");
+    assert!(feed(ms(500)) > I);
+}
+
+#[test]
+fn answers_that_come_all_at_once_are_one_sample() {
+    let mut i = instance();
+    let ms = Duration::from_millis;
+    let mut feed =
+        |sample, at| i.feed(ip(1), sample, Time(0) + at, I).and_then(|r| r.conservative()).unwrap();
+    for n in 0..3 {
+        feed(ms(1), n * I);
+    }
+    // Ten questions in a second, all answered at its end.
+    for n in 0..10 {
+        assert!(feed(ms(1000) - n * I, ms(2000)) < I);
+    }
+    assert!(feed(ms(1), ms(2100)) < I, "it was not the path");
+    feed(ms(1000), ms(4000));
+    assert!(feed(ms(900), ms(4001)) < I);
+    assert!(feed(ms(1000), ms(4500)) > I, "it happens again and again");
 }
 
 #[test]
