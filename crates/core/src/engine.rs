@@ -210,7 +210,9 @@ impl Engine {
             self.settle(now, out);
         }
         self.chronicle.note(now, &out[first..]);
-        out[first..].sort_by_key(order);
+        if out.len() - first > 1 {
+            out[first..].sort_by_key(order);
+        }
     }
 
     /// When [`Input::Tick`] is due next.

@@ -18,6 +18,8 @@ pub struct Tally {
 pub const ENOUGH: u32 = 20;
 /// Loss of a sibling, in percent, below which it is the better choice.
 pub const CLEAN: u32 = 10;
+/// Loss, in percent, from which on a NIC is no better choice for a while.
+pub const DIRTY: u32 = 20;
 /// Unanswered questions in a row that make somebody silent rather than hard to reach.
 const SILENT: u32 = 3;
 /// A NIC loses its addresses for loss at most once in this time.

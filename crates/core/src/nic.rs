@@ -82,6 +82,8 @@ pub struct Nic {
     pub gray: Option<Time>,
     /// When that began last.
     pub gray_last: Option<Time>,
+    /// When it lost a lot last.
+    pub dirty: Option<Time>,
     /// Test addresses that mpathd installed.
     pub installed: Vec<IfAddr>,
     /// The missing test address has been reported in this episode.
@@ -111,6 +113,7 @@ impl Nic {
             bring_home: false,
             gray: None,
             gray_last: None,
+            dirty: None,
             confirm: Confirm::default(),
             port: Port::default(),
             minutes: Minutes::default(),

@@ -54,6 +54,8 @@ const HOOKS_PATIENCE: Duration = Duration::from_secs(5);
 /// The daemon.
 pub(crate) struct Daemon {
     engine: Engine,
+    /// What the engine said when it was asked last; nothing since it was given an input.
+    engine_due: Option<Option<Time>>,
     kernel: Kernel,
     probes: Probes,
     journal: Journal,
@@ -108,6 +110,7 @@ impl Daemon {
     ) -> Daemon {
         Daemon {
             engine,
+            engine_due: None,
             kernel,
             probes,
             journal,
@@ -148,10 +151,12 @@ impl Daemon {
         self.service.ready();
         detach::ready();
         loop {
-            self.sources.wait(self.deadline())?;
+            let deadline = self.deadline();
+            self.sources.wait(deadline)?;
+            let mut signalled = false;
             for woken in self.sources.woken() {
                 match woken {
-                    Woken::Signal => {}
+                    Woken::Signal => signalled = true,
                     Woken::Kernel => self.kernel_events(),
                     Woken::Packets(fd) => self.packets(fd),
                     Woken::Control(event) => self.control(&event),
@@ -159,7 +164,7 @@ impl Daemon {
                     Woken::Saved | Woken::Timer => {}
                 }
             }
-            if self.signals()? {
+            if signalled && self.signals()? {
                 self.service.stopping();
                 self.feed(Input::Stop);
                 self.logger.say(Level::Info, "mpathd stops; addresses and routes stay where they are", &[]);
@@ -229,6 +234,7 @@ impl Daemon {
             if let Some(recorder) = &mut self.recorder {
                 recorder.before(&self.engine, now, &input);
             }
+            self.engine_due = None;
             self.engine.handle(now, input, &mut actions);
             if let Some(recorder) = &mut self.recorder {
                 recorder.after(actions.len());
@@ -251,9 +257,14 @@ impl Daemon {
         }
     }
 
-    fn deadline(&self) -> Option<Time> {
+    /// When the engine wants its next tick.
+    fn engine_due(&mut self) -> Option<Time> {
+        *self.engine_due.get_or_insert_with(|| self.engine.next_deadline())
+    }
+
+    fn deadline(&mut self) -> Option<Time> {
         let deadlines = [
-            self.engine.next_deadline(),
+            self.engine_due(),
             self.server.next_deadline(),
             self.carrier.next(),
             self.service.next(),
@@ -298,7 +309,7 @@ impl Daemon {
             self.resynchronise();
             self.drain_queue();
         }
-        if self.engine.next_deadline().is_some_and(|t| t <= clock::now()) {
+        if self.engine_due().is_some_and(|t| t <= clock::now()) {
             for fd in self.probes.ready() {
                 self.packets(fd);
             }

@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::diag;
 use crate::gray::{self, Tally};
 use crate::group::NicId;
-use crate::probe::ring::Fate;
+use crate::probe::ring::{Fate, Probe};
 use mpath_model::Time;
 use mpath_model::settings::Confirm;
 use std::net::IpAddr;
@@ -16,21 +16,32 @@ use std::time::Duration;
 const CONDEMNED: u32 = 3;
 /// Detection times over which a sibling must have been clean, or a NIC that was not; the ring holds no more.
 const CLEAN: u32 = 7;
+/// Detection times for which a NIC that has lost a lot is not taken for clean: chance deals good hands, too.
+const WARY: u32 = 20;
 
 impl Engine {
     /// Weighs what a NIC has lost of late.
     pub(super) fn weigh(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
+        let nic = &mut self.groups[g].nics[n];
+        let rings = || nic.instances.iter().map(|i| &i.ring);
+        let (sent, answered) = (rings().map(|r| r.sent).sum(), rings().map(|r| r.acked).sum());
+        nic.minutes.note(now, sent, answered);
         let group = &self.groups[g];
         let fdt = group.detection.current();
         let max_rtt = group.settings.thresholds.max_rtt;
+        let nic = &group.nics[n];
+        // Most NICs most of the time: there is nothing to weigh.
+        if nic.gray.is_none() && max_rtt.is_none() && !self.has_lost(now, g, n, fdt * CLEAN) {
+            return;
+        }
         let recent = self.tally(now, g, n, fdt * CLEAN);
         if recent.asked >= gray::ENOUGH && !recent.clean() {
             self.groups[g].beacons.hurry(now);
         }
         let nic = &mut self.groups[g].nics[n];
-        let rings = || nic.instances.iter().map(|i| &i.ring);
-        let (sent, answered) = (rings().map(|r| r.sent).sum(), rings().map(|r| r.acked).sum());
-        nic.minutes.note(now, sent, answered);
+        if recent.bad(gray::DIRTY) {
+            nic.dirty = Some(now);
+        }
         let slow = gray::slow(nic.fastest(), max_rtt);
         if nic.gray.is_some() {
             if gray::pardoned(recent) && !slow {
@@ -60,7 +71,8 @@ impl Engine {
         let fit = |m: &NicId| *m != n && group.nics[*m].usable() && group.nics[*m].gray.is_none();
         let quick =
             |m: &NicId| max_rtt.is_none() || group.nics[*m].fastest().is_some_and(|t| Some(t) <= max_rtt);
-        let siblings = (0..group.nics.len()).filter(fit).filter(quick);
+        let lucky = |m: &NicId| group.nics[*m].dirty.is_some_and(|at| now - at < fdt * WARY);
+        let siblings = (0..group.nics.len()).filter(fit).filter(quick).filter(|m| !lucky(m));
         let siblings: Vec<Tally> = siblings.map(|m| self.tally(now, g, m, fdt * CLEAN)).collect();
         if !gray::condemned(now, &siblings, last) {
             return;
@@ -73,6 +85,14 @@ impl Engine {
         (nic.gray, nic.gray_last) = (Some(now), Some(now));
         self.dirty = true;
         self.tell(out, message);
+    }
+
+    /// Whether a probe of the last `window` is lost.
+    fn has_lost(&self, now: Time, g: GroupId, n: NicId, window: Duration) -> bool {
+        let nic = &self.groups[g].nics[n];
+        let from = now.before(window).max(nic.repaired);
+        let lost = |p: &Probe| p.sent >= from && matches!(p.fate, Fate::Lost(_));
+        nic.instances.iter().any(|i| i.ring.newest_first().any(lost))
     }
 
     /// What has been asked over a NIC in the last `window`, and lost. Probes of the schedule only, of both families:

@@ -378,13 +378,13 @@ impl Instance {
         Answer::Accepted { rtt: (!overtaken && at >= sent).then(|| at - sent) }
     }
 
-    /// Feeds an accepted sample, holding one suspicious sample back (1.9). Returns the target's RTT after it. Answers that
-    /// come closer together than their questions were asked waited for one and the same thing (the kernel's queue while a
-    /// MAC is resolved, a switch that stood still): together they are one sample.
+    /// Feeds an accepted sample, holding one suspicious sample back (1.9). Returns the target's RTT after it. Answers to
+    /// questions that were asked one after the other and that come together have waited for one and the same thing (the
+    /// kernel's queue while a MAC is resolved, a switch that stood still): they are one sample.
     pub fn feed(&mut self, target: IpAddr, sample: Duration, at: Time, interval: Duration) -> Option<Rtt> {
         let t = self.targets.get_mut(&target)?;
         let deferred = t.deferred.take();
-        let together = |d: &Deferred| at.before(interval / 2) < d.at;
+        let together = |d: &Deferred| at.before(sample) < d.at && at.before(interval / 2) < d.at;
         if let Some(held) = deferred.filter(together) {
             t.deferred = Some(Deferred { at, ..held });
             return Some(t.rtt);

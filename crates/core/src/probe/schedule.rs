@@ -21,6 +21,11 @@ pub struct Schedule {
     pub fd_base: Time,
 }
 
+/// Probes go out at common moments, so that many NICs share a wake-up: this part of an interval apart,
+const MOMENTS: u64 = 16;
+/// but not further, in nanoseconds, lest targets be asked in bursts.
+const FURTHEST: u64 = 5_000_000;
+
 impl Schedule {
     /// Starts somewhere in the first interval, so that NICs do not probe in step.
     pub fn start(now: Time, interval: Duration, rng: &mut Rng) -> Schedule {
@@ -28,11 +33,19 @@ impl Schedule {
         Schedule { base: at, next: at, fd_base: at }
     }
 
+    /// A random time in the second half of the period that begins at `base`, one of the common moments.
+    fn draw(base: Time, period: u64, rng: &mut Rng) -> Time {
+        let apart = (period / MOMENTS).clamp(1, FURTHEST);
+        let first = (base.0 + period / 2).div_ceil(apart);
+        let last = ((base.0 + period) / apart).max(first);
+        Time(rng.between(first, last) * apart)
+    }
+
     /// Steps 5 to 7: moves `next` and `base` on to the coming probe. Late by whole periods: the schedule is
     /// realigned to its grid and the number of probes that were never sent is returned.
     pub fn advance(&mut self, now: Time, requested_interval: Duration, rng: &mut Rng) -> Missed {
         let upi = nanos(requested_interval);
-        self.next = self.base + Duration::from_nanos(rng.between(upi / 2, upi));
+        self.next = Schedule::draw(self.base, upi, rng);
         let mut missed = 0;
         if now > self.next {
             missed = nanos(now - self.next) / upi + 1;
@@ -78,6 +91,21 @@ mod tests {
         }
         let mean = sum / 1000;
         assert!(mean > I * 99 / 100 && mean < I * 101 / 100, "{mean:?}");
+    }
+
+    #[test]
+    fn many_share_few_moments() {
+        let mut rng = Rng::new(3);
+        let mut all: Vec<Schedule> = (0..64).map(|_| Schedule::start(Time(0), I, &mut rng)).collect();
+        let mut moments = std::collections::BTreeSet::new();
+        for s in &mut all {
+            for _ in 0..100 {
+                s.advance(s.next, I, &mut rng);
+                moments.insert(s.next);
+            }
+        }
+        assert!(moments.len() < 102 * MOMENTS as usize * 2, "{} moments for 6400 probes", moments.len());
+        assert!(all.iter().any(|s| s.next != all[0].next), "not in step");
     }
 
     #[test]

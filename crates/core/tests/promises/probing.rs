@@ -185,7 +185,7 @@ fn raised_to_fourteen_rtts_and_lowered_to_exactly_what_was_asked() {
 #[test]
 fn the_raise_is_capped_and_a_raised_time_still_detects() {
     let mut lab = Spec { confirm: Confirm::Off, ..Spec::default() }.lab();
-    lab.net.delay_next.insert(ETH0, [ms(130), ms(130)].into());
+    lab.net.delay_next.insert(ETH0, [ms(130), ms(130), ms(130)].into());
     lab.run(secs(1));
     lab.net.host("192.0.2.1").delay = ms(1);
     lab.run(secs(5));

@@ -19,7 +19,8 @@ impl Daemon {
             if clock::now() >= end {
                 return Ok(false);
             }
-            self.sources.wait(Some(self.deadline().map_or(end, |t| t.min(end))))?;
+            let deadline = self.deadline().map_or(end, |t| t.min(end));
+            self.sources.wait(Some(deadline))?;
             for woken in self.sources.woken() {
                 if let Woken::Kernel = woken {
                     self.kernel_events();

@@ -44,6 +44,8 @@ pub(crate) struct Sources {
     signals: SignalFd,
     timer: TimerFd,
     waker: Arc<Waker>,
+    /// When the timer goes off, if it is set.
+    armed: Option<Time>,
 }
 
 impl Sources {
@@ -65,7 +67,7 @@ impl Sources {
         readable(kernel, KERNEL)?;
         readable(timer.as_fd().as_raw_fd(), TIMER)?;
         let waker = Arc::new(Waker::new(poll.registry(), SAVED)?);
-        Ok(Sources { poll, events: Events::with_capacity(256), signals, timer, waker })
+        Ok(Sources { poll, events: Events::with_capacity(256), signals, timer, waker, armed: None })
     }
 
     /// Watches the helper that runs event programs.
@@ -101,11 +103,15 @@ impl Sources {
         let mut timeout = None;
         match deadline {
             Some(t) if t <= now => timeout = Some(Duration::ZERO),
+            // It has not gone off yet, and will then.
+            Some(t) if self.armed == Some(t) => {}
             Some(t) => {
                 let at = TimeSpec::from_duration(Duration::from_nanos(t.0));
                 self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+                self.armed = Some(t);
             }
-            None => self.timer.unset()?,
+            // If it goes off, it does so in vain.
+            None => {}
         }
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {
