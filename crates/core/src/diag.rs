@@ -227,6 +227,21 @@ pub fn unique_test_address(about: About<'_>, address: IpAddr) -> Message {
     message(Level::Info, text, Some(EventKind::Config), about)
 }
 
+/// A data address that is new to this host is somebody else's.
+pub fn address_taken(about: About<'_>, address: IpAddr, mac: Option<mpath_model::Mac>) -> Message {
+    let who = mac.map(|m| format!(" ({m})")).unwrap_or_default();
+    let text = format!(
+        "address {address} is in use by another host{who}; it is not taken over by NIC {}",
+        about.name()
+    );
+    message(Level::Err, text, Some(EventKind::Alarm), about)
+}
+
+/// And its end.
+pub fn address_free(about: About<'_>, address: IpAddr) -> Message {
+    message(Level::Notice, format!("address {address} is in use by another host no longer"), None, about)
+}
+
 /// 2: not homogeneous.
 pub fn not_plumbed(about: About<'_>, group: &str, family: Family) -> Message {
     let text = format!(

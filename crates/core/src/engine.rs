@@ -25,6 +25,7 @@ mod carping;
 mod carry;
 mod checks;
 mod chronicle;
+mod claims;
 mod commands;
 mod configure;
 mod confirming;
@@ -102,6 +103,7 @@ pub struct Engine {
     batches: batches::Batches,
     next_batch: BatchId,
     held: holds::Holds,
+    claims: claims::Claims,
     announcer: Announcer,
     #[serde(skip)]
     waiting: Vec<Waiting>,
@@ -158,6 +160,7 @@ impl Engine {
             batches: batches::Batches::default(),
             next_batch: 1,
             held: holds::Holds::default(),
+            claims: claims::Claims::default(),
             announcer: Announcer::default(),
             waiting: Vec::new(),
             persisted: Persistent::default(),
@@ -247,6 +250,7 @@ impl Engine {
             self.foresight.next(),
             self.guard.deadline(),
             self.proving_deadline(),
+            self.claims.next(),
             self.lagg_deadline(),
             self.groups.iter().filter_map(|g| g.grace).min(),
             self.frozen.and_then(|f| f.until),
@@ -285,6 +289,7 @@ impl Engine {
         self.carp_tick(now, out);
         self.dirty |= self.wish_due.is_some_and(|t| t <= now) || self.lagg_due(now);
         self.prove(now, out);
+        self.claim(now, out);
         self.prepare_plans(now, out);
     }
 
@@ -307,6 +312,7 @@ impl Engine {
         self.keep(now, out);
         self.sync_targets(now);
         let moved = self.place();
+        self.sync_claims(now);
         self.choose_ports(now, out);
         self.carry(now, moved, out);
         self.carp_settle(now, out);

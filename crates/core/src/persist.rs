@@ -90,6 +90,9 @@ pub struct HomedAddress {
     pub host: String,
     /// How it was found at home, for an adopted one.
     pub found: Option<Address>,
+    /// It has not been on this host yet: somebody else may have it.
+    #[serde(default)]
+    pub fresh: bool,
 }
 
 /// A route and the NIC it belongs to. The interface index in `route` is that of the NIC when it was found.

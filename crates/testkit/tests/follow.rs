@@ -271,7 +271,8 @@ fn multicast_groups_follow() {
         let lan = Lan::new(LanOptions::default()).unwrap();
         let config = data(&[("192.0.2.10/24", "eth0"), ("2001:db8:1::10/64", "eth0")]);
         let daemon = Daemon::start(&lan.server, &config).unwrap();
-        soon("placed", &daemon, &lan.server, |i| i.addresses.iter().any(|a| a.protocol == 77));
+        let placed = || (lan.server.holders("192.0.2.10") == ["eth0"]).then_some(());
+        assert!(poll_until(SOON, placed).is_some(), "{}", daemon.log_text());
         let group = std::net::Ipv4Addr::new(239, 1, 2, 3);
         let program = lan.server.run(|| {
             let socket = std::net::UdpSocket::bind(("0.0.0.0", 9999)).unwrap();

@@ -59,6 +59,7 @@ impl Engine {
                 }
                 Packet::Carp(_) => {} // not a matter of groups
                 Packet::Arp { reply, sender_mac, sender, target_mac, target } => {
+                    self.contested(now, *sender, *target, *sender_mac);
                     let own = self.wire_mac(g, n);
                     let answer = *reply && own == Some(*target_mac);
                     if answer {

@@ -6,6 +6,7 @@ use crate::group::NicId;
 use crate::plan::{self, Plan};
 use mpath_model::kernel::{KernelOp, Sysctl};
 use mpath_model::{IfIndex, Time};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// What was done and is not seen within this time is looked for: its event may be on the way, or lost.
@@ -56,16 +57,18 @@ impl Engine {
     }
 
     fn plan_group(&mut self, now: Time, g: GroupId) -> Plan {
-        let left = std::cell::Cell::new(0);
+        let (left, claimed) = (Cell::new(0), Cell::new(0));
         let hold = |op: &KernelOp| {
-            let alone = self.left_alone(op);
+            let alone = self.left_alone(op) || self.claims.given_up(op);
+            let asked = !alone && self.claims.hold(op);
             left.set(left.get() + usize::from(alone));
-            alone || self.held.holds(now, op)
+            claimed.set(claimed.get() + usize::from(asked));
+            alone || asked || self.held.holds(now, op)
         };
         let mut plan = plan::plan(&self.groups[g], &self.inventory, &hold);
         // What is left alone is not waited for.
         plan.held = plan.held.saturating_sub(left.get());
-        if plan.held > 0 && self.held.awaits_events(now) {
+        if plan.held > claimed.get() && self.held.awaits_events(now) {
             // Done, but not seen: look again soon.
             self.scan_at = self.scan_at.min(now + UNSEEN);
         }

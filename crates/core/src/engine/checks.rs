@@ -26,6 +26,8 @@ pub(super) enum Kind {
     Plumbing,
     /// The member and another one do not hear each other.
     Apart,
+    /// Another host has a data address.
+    Taken,
 }
 
 /// Kind, group, NIC, detail.
@@ -49,6 +51,7 @@ impl Engine {
                 found.extend(self.mtu(g, n));
                 found.extend(self.port(g, n));
                 found.extend(self.apart(g, n));
+                found.extend(self.taken(g, n));
                 found.extend(self.plumbing(g, n).filter(|_| scanned));
             }
         }
@@ -115,6 +118,18 @@ impl Engine {
                 let message = diag::not_on_one_link(self.about(g, n), other);
                 let cure = diag::on_one_link(self.about(g, n), other);
                 (self.key(Kind::Apart, g, n, other), (message, Some(cure)))
+            })
+            .collect()
+    }
+
+    /// Somebody else has a data address that is new to this host: it stays his (RFC 5227; RFC 4862, section 5.4).
+    fn taken(&self, g: GroupId, n: NicId) -> Vec<(Key, (Message, Option<Message>))> {
+        let taken = self.taken_from(g, n).into_iter();
+        taken
+            .map(|(address, mac)| {
+                let key = self.key(Kind::Taken, g, n, address);
+                let message = diag::address_taken(self.about(g, n), address, mac);
+                (key, (message, Some(diag::address_free(self.about(g, n), address))))
             })
             .collect()
     }

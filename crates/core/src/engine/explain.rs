@@ -188,6 +188,7 @@ fn sentence(kind: checks::Kind, detail: &str) -> String {
         checks::Kind::SameMac => {
             format!("its link-layer address is that of {detail}: the switch mixes them up")
         }
+        checks::Kind::Taken => format!("another host has {detail}: it is left to it"),
         checks::Kind::Mtu => format!("its MTU differs from that of {detail}"),
         checks::Kind::Port => format!("it is a port of {detail}"),
         checks::Kind::Apart => {

@@ -108,6 +108,7 @@ impl Engine {
             settled_once: true,
             originals: originals.map(|(at, value)| (at.clone(), *value)).collect(),
             held: self.held.clone(),
+            claims: self.claims.clone(),
             guard: self.guard.clone(),
             written: self.written.clone(),
             heat: self.heat,

@@ -90,6 +90,7 @@ impl Engine {
                 home: name(a.home),
                 host: name(a.host),
                 found: a.found.clone(),
+                fresh: !a.known,
             }));
             p.routes.extend(group.routes.iter().map(|r| persist::HomedRoute {
                 route: r.route.clone(),
@@ -117,7 +118,7 @@ fn restore_address(group: &mut Group, a: &persist::HomedAddress) {
     let Some(home) = group.nic_named(&a.home) else { return };
     let host = group.nic_named(&a.host).unwrap_or(home);
     match group.addresses.iter_mut().find(|h| h.addr == a.addr) {
-        Some(declared) => (declared.host, declared.known) = (host, true),
+        Some(declared) => (declared.host, declared.known) = (host, !a.fresh),
         None if a.found.is_some() => {
             let found = a.found.clone();
             group.addresses.push(HomedAddress { host, found, ..HomedAddress::new(a.addr, home) });

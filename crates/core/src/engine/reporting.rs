@@ -80,6 +80,7 @@ impl Engine {
             }
         }
         self.carp_listen(&mut listen);
+        listen.arp.extend(self.claims.asking());
         for (index, family) in self.proving() {
             listen.echo.push((index, family));
             if family == Family::Inet {

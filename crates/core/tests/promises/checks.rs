@@ -1,9 +1,11 @@
 //! Checks of what the host looks like (mpathd-behaviour.md 5): cases 48 to 50.
 
 use crate::common::*;
-use mpath_model::kernel::{KernelOp, Sysctl};
+use mpath_model::kernel::{KernelOp, Packet, Sysctl, Transmit};
 use mpath_model::settings::{ProbeMode, TestAddress};
 use mpath_model::status::{InterfaceState, ProbeState};
+use mpath_model::{Mac, Time};
+use std::net::IpAddr;
 
 const DUPLICATE: &str =
     "IFF_NOFAILOVER address 192.0.2.11 is not unique and failure detection is not possible";
@@ -230,4 +232,79 @@ fn nobody_can_make_up_a_beacon() {
         lab.run(secs(1));
     }
     assert_eq!(lab.said().len(), 2, "{:?}", lab.said());
+}
+
+/// Somebody speaks in the name of an address.
+fn speaks(lab: &mut Lab, address: &str, who: u8) {
+    let IpAddr::V4(address) = ip(address) else { panic!("{address}") };
+    let mac = Mac([2, 0, 0, 0, 9, who]);
+    let packet = Packet::Arp {
+        reply: true,
+        sender_mac: mac,
+        sender: address,
+        target_mac: crate::common::mac(ETH0),
+        target: [0, 0, 0, 0].into(),
+    };
+    lab.hear(ETH0, packet);
+}
+
+/// RFC 5227: an address that is new to this host is asked for before it is used, and never fought over.
+#[test]
+fn a_data_address_that_another_host_has_is_left_to_it_until_it_is_free() {
+    let mut lab = Spec::default().fresh();
+    lab.run(ms(50));
+    let asks = |lab: &Lab| {
+        let frame = |(_, what): &&(Time, Transmit)| matches!(what, Transmit::Frame { index: ETH0, bytes } if bytes[28..32] == [0; 4] && bytes[38..42] == [192, 0, 2, 10]);
+        lab.sent.iter().filter(frame).count()
+    };
+    assert_eq!((asks(&lab), lab.where_is("192.0.2.10")), (1, vec![]));
+    speaks(&mut lab, "192.0.2.10", 1);
+    lab.run(secs(20));
+    assert!(lab.where_is("192.0.2.10").is_empty());
+    let told =
+        "address 192.0.2.10 is in use by another host (02:00:00:00:09:01); it is not taken over by NIC eth0";
+    assert_eq!(lab.count(told), 1, "{}", lab.story());
+    lab.carrier(&[ETH0], false);
+    lab.run(ms(300));
+    lab.hear(
+        ETH1,
+        Packet::Arp {
+            reply: true,
+            sender_mac: Mac([2, 0, 0, 0, 9, 1]),
+            sender: [192, 0, 2, 10].into(),
+            target_mac: crate::common::mac(ETH1),
+            target: [0, 0, 0, 0].into(),
+        },
+    );
+    lab.run(secs(20));
+    assert!(lab.where_is("192.0.2.10").is_empty(), "nor by another NIC");
+    lab.until(secs(40), "the address", |l| !l.where_is("192.0.2.10").is_empty());
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    assert!(lab.said().contains(&"address 192.0.2.10 is in use by another host no longer"));
+    // It is this host's from now on.
+    speaks(&mut lab, "192.0.2.10", 1);
+    lab.carrier(&[ETH0], true);
+    lab.run(secs(20));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
+}
+
+#[test]
+fn whose_an_address_is_outlives_the_process() {
+    let mut lab = Spec::default().fresh();
+    lab.run(ms(50));
+    speaks(&mut lab, "192.0.2.10", 1);
+    lab.run(secs(1));
+    let mut again = lab.restart(secs(1));
+    again.run(ms(50));
+    assert!(again.where_is("192.0.2.10").is_empty());
+    speaks(&mut again, "192.0.2.10", 1);
+    again.run(secs(5));
+    assert!(again.where_is("192.0.2.10").is_empty());
+    again.run(secs(60));
+    assert_eq!(again.where_is("192.0.2.10"), [ETH0]);
+    let mut third = again.restart(secs(1));
+    third.kernel.apply(&KernelOp::DelAddress { index: ETH0, addr: "192.0.2.10/24".parse().unwrap() });
+    third.deliver();
+    third.run(ms(5));
+    assert_eq!(third.where_is("192.0.2.10"), [ETH0], "known: put back at once");
 }

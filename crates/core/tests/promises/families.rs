@@ -13,7 +13,9 @@ fn families(lab: &Lab) -> (usize, usize, usize) {
             .filter(|(_, w)| matches!(w, Transmit::Echo { target, .. } if Family::of(target) == f))
             .count()
     };
-    let arp = |w: &Transmit| matches!(w, Transmit::Frame { bytes, .. } if bytes[12..14] == [8, 6]);
+    // Asking whether the data address is free is no probe of a target.
+    let claims = |bytes: &[u8]| bytes[38..42] == [192, 0, 2, 10];
+    let arp = |w: &Transmit| matches!(w, Transmit::Frame { bytes, .. } if bytes[12..14] == [8, 6] && !claims(bytes));
     (of(Family::Inet), of(Family::Inet6), lab.sent.iter().filter(|(_, w)| arp(w)).count())
 }
 
