@@ -103,6 +103,7 @@ pub struct Engine {
     batches: batches::Batches,
     next_batch: BatchId,
     held: holds::Holds,
+    #[serde(default)]
     claims: claims::Claims,
     announcer: Announcer,
     #[serde(skip)]

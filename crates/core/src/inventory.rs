@@ -211,6 +211,11 @@ impl Inventory {
         self.routes.to(*dst)
     }
 
+    /// Routes to parts of a network, of any table.
+    pub fn routes_within(&self, network: &IfAddr) -> impl Iterator<Item = &Route> + use<'_> {
+        self.routes.within(*network)
+    }
+
     /// Routes through an interface, those of routing daemons aside.
     pub fn routes_through(&self, index: IfIndex) -> impl Iterator<Item = &Route> + use<'_> {
         self.routes.through(index)

@@ -138,12 +138,13 @@ fn data_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
         if let Some(as_found) = there.and_then(|t| without_our_haste(a, t)) {
             plan.clean(KernelOp::AddAddress(as_found), hold);
         }
-        let refused = there.is_some_and(|t| t.has(ifa::DADFAILED)) && a.known;
+        let refused = there.is_some_and(|t| t.has(ifa::DADFAILED));
         if (there.is_some() && !refused) || !accepts(link, a.addr.family()) {
             continue;
         }
         if refused {
-            // Detection met our own copy on another member: the address is ours, so it is put there without.
+            // If detection met our own copy on another member, the address is put there without. If it was somebody else's,
+            // `hold` knows when to ask again.
             plan.make(KernelOp::DelAddress { index: link.index, addr: a.addr }, hold);
         }
         let op = KernelOp::AddAddress(address_on_host(a, link.index));

@@ -160,7 +160,12 @@ impl Engine {
                     nic.installed.push(a.addr);
                 }
             }
-            KernelOp::DelAddress { index, addr } => self.taken_off(*index, *addr, emptied),
+            KernelOp::DelAddress { index, addr } => {
+                if self.groups.iter().any(|g| g.condemned.contains(addr)) {
+                    self.claims.gave_up(now, addr.address);
+                }
+                self.taken_off(*index, *addr, emptied);
+            }
             KernelOp::Announce { .. }
             | KernelOp::AnnounceTo { .. }
             | KernelOp::Solicit { .. }

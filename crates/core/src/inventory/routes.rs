@@ -105,6 +105,15 @@ impl Routes {
         ordinary.chain(daemons)
     }
 
+    /// Routes to parts of a network.
+    pub(super) fn within(&self, network: IfAddr) -> impl Iterator<Item = &Route> {
+        let first = (network, 0, 0, 0, Vec::new(), 0, None);
+        let inside = move |r: &&Route| network.contains(&r.dst.address);
+        let ordinary = self.ordinary.range(first.clone()..).map(|(_, r)| r).take_while(inside);
+        let daemons = self.daemons.range(first..).map(|(_, r)| r).take_while(inside);
+        ordinary.chain(daemons).filter(move |r| r.dst.prefix_len > network.prefix_len)
+    }
+
     /// Routes through an interface, those of routing daemons aside.
     pub(super) fn through(&self, index: IfIndex) -> impl Iterator<Item = &Route> {
         self.through.get(&index).into_iter().flatten().filter_map(|key| self.ordinary.get(key))
@@ -137,6 +146,22 @@ mod tests {
     fn route(dst: &str, index: IfIndex, protocol: u8) -> Route {
         let hops = vec![Hop { index, gateway: Some("192.0.2.1".parse().unwrap()), onlink: false, weight: 1 }];
         Route { hops, ..Route::onlink(dst.parse().unwrap(), index, 0, protocol) }
+    }
+
+    #[test]
+    fn parts_of_a_network_are_found() {
+        let mut all = Routes::default();
+        for (dst, protocol) in [
+            ("198.51.100.0/24", 4),
+            ("198.51.100.0/25", 4),
+            ("198.51.100.77/32", 12),
+            ("198.51.101.0/24", 4),
+            ("198.51.0.0/16", 4),
+        ] {
+            all.insert(route(dst, 2, protocol));
+        }
+        let found = all.within("198.51.100.0/24".parse().unwrap()).map(|r| r.dst.to_string());
+        assert_eq!(found.collect::<Vec<_>>(), ["198.51.100.0/25", "198.51.100.77/32"]);
     }
 
     #[test]

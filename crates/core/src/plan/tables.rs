@@ -2,6 +2,7 @@
 //! it. With one active NIC there is nothing to choose and no rule at all.
 //!
 //! ```text
+//! 7705  from PREFIX to PART lookup main    what main reaches in another way than the rest of PREFIX: a container in it, say
 //! 7710  from A to PREFIX lookup T          A's own link, through the NIC that hosts A
 //! 7720  lookup main suppress_prefixlength 0    containers, tunnels, ungrouped NICs: whatever main knows in particular
 //! 7730  from A lookup T                    the rest of the world
@@ -19,11 +20,14 @@ use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
 use std::collections::BTreeSet;
 
 /// See the module.
+const PART: u32 = 7705;
 const ON_LINK: u32 = 7710;
 const PARTICULAR: u32 = 7720;
 const WORLD: u32 = 7730;
 /// RT_TABLE_MAIN.
 const MAIN: u32 = 254;
+/// Parts of one prefix that are looked for, at most.
+const MAX_PARTS: usize = 256;
 /// Metric of the routes in our own IPv6 tables: 0 would become 1024.
 const METRIC6: u32 = 128;
 
@@ -53,7 +57,11 @@ pub fn rules<'a>(groups: impl Iterator<Item = &'a Group> + Clone, inv: &Inventor
                 let Some(table) = table(group, a.host) else { continue };
                 let from = Some(IfAddr::new(a.addr.address, family.bits()));
                 if !a.addr.is_host() {
-                    wanted.insert(rule(ON_LINK, from, Some(a.addr.network()), table));
+                    let prefix = a.addr.network();
+                    if wanted.insert(rule(ON_LINK, from, Some(prefix), table)) {
+                        let parts = parts(group, inv, &prefix);
+                        wanted.extend(parts.map(|part| rule(PART, Some(prefix), Some(part), MAIN)));
+                    }
                 }
                 wanted.insert(rule(WORLD, from, None, table));
                 wanted.insert(Rule { suppress: Some(0), ..rule(PARTICULAR, None, None, MAIN) });
@@ -61,6 +69,20 @@ pub fn rules<'a>(groups: impl Iterator<Item = &'a Group> + Clone, inv: &Inventor
         }
     }
     wanted
+}
+
+/// Parts of a prefix that main's routes lead elsewhere than onto the link of the group.
+fn parts<'a>(
+    group: &'a Group,
+    inv: &'a Inventory,
+    prefix: &IfAddr,
+) -> impl Iterator<Item = IfAddr> + use<'a> {
+    let on_link = |r: &Route| {
+        let member = |h: &Hop| h.gateway.is_none() && group.nic_at(h.index).is_some();
+        !r.hops.is_empty() && r.hops.iter().all(member)
+    };
+    let main = inv.routes_within(prefix).filter(|r| r.table == MAIN).take(MAX_PARTS);
+    main.filter(move |r| !on_link(r) && !inv.is_own(&r.dst.address)).map(|r| r.dst)
 }
 
 /// The routes in the tables of the members of a group.

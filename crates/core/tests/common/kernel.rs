@@ -24,6 +24,8 @@ pub struct Kernel {
     pub no_marks: bool,
     /// A new IPv6 address without NODAD meets another owner.
     pub conflict: bool,
+    /// So does this one, at another host.
+    pub taken: Option<IpAddr>,
     /// IPv6 addresses that are put on a NIC are not in force yet, and told of only if they are put there again.
     pub sluggish: bool,
     events: Vec<KernelEvent>,
@@ -186,7 +188,8 @@ impl Kernel {
     pub fn add_address(&mut self, wanted: &Address) {
         let mut a = wanted.clone();
         a.protocol *= u8::from(!self.no_marks);
-        if a.addr.family() == Family::Inet6 && self.conflict && !a.has(ifa::NODAD) {
+        let met = self.conflict || self.taken == Some(a.addr.address);
+        if a.addr.family() == Family::Inet6 && met && !a.has(ifa::NODAD) {
             a.flags |= ifa::TENTATIVE | ifa::DADFAILED;
         } else {
             a.flags &= !ifa::TENTATIVE;

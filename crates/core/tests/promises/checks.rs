@@ -1,7 +1,7 @@
 //! Checks of what the host looks like (mpathd-behaviour.md 5): cases 48 to 50.
 
 use crate::common::*;
-use mpath_model::kernel::{KernelOp, Packet, Sysctl, Transmit};
+use mpath_model::kernel::{KernelOp, Packet, Sysctl, Transmit, ifa};
 use mpath_model::settings::{ProbeMode, TestAddress};
 use mpath_model::status::{InterfaceState, ProbeState};
 use mpath_model::{Mac, Time};
@@ -307,4 +307,68 @@ fn whose_an_address_is_outlives_the_process() {
     third.deliver();
     third.run(ms(5));
     assert_eq!(third.where_is("192.0.2.10"), [ETH0], "known: put back at once");
+}
+
+/// A reload is no reason to take an address that is somebody else's, nor to ask again for one that was ours a moment ago.
+#[test]
+fn a_reload_changes_nothing_about_whose_an_address_is() {
+    let mut lab = Spec::default().fresh();
+    lab.run(ms(50));
+    speaks(&mut lab, "192.0.2.10", 1);
+    lab.reload(|s| s.groups[0].failback = false);
+    lab.run(secs(20));
+    assert!(lab.where_is("192.0.2.10").is_empty());
+    lab.until(secs(40), "the address", |l| l.where_is("192.0.2.10") == [ETH0]);
+    let given = lab.settings.groups[0].addresses.clone();
+    lab.reload(|s| s.groups[0].addresses.clear());
+    lab.run(secs(60));
+    assert!(lab.where_is("192.0.2.10").is_empty());
+    lab.reload(|s| s.groups[0].addresses = given.clone());
+    lab.run(ms(5));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0], "it was ours a minute ago");
+    lab.reload(|s| s.groups[0].addresses.clear());
+    lab.run(secs(180));
+    lab.reload(|s| s.groups[0].addresses = given.clone());
+    lab.run(ms(300));
+    assert!(lab.where_is("192.0.2.10").is_empty(), "it is asked for");
+    lab.run(ms(200));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
+}
+
+/// RFC 4862, section 5.4: the kernel asks for an IPv6 address, and one that is somebody else's is left to him.
+#[test]
+fn an_ipv6_address_that_another_host_has_is_left_to_it_and_asked_for_again() {
+    let spec = Spec { data: vec![("2001:db8::10/64", 0)], six: true, ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.taken = Some(ip("2001:db8::10"));
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    let told = "address 2001:db8::10 is in use by another host; it is not taken over by NIC eth0";
+    let shown = |lab: &Lab, index| {
+        let there = lab.kernel.on(index).find(|a| a.addr.address == ip("2001:db8::10"));
+        there.map(|a| (a.has(ifa::DADFAILED), a.has(ifa::NODAD)))
+    };
+    lab.run(secs(100));
+    assert_eq!((shown(&lab, ETH0), lab.count(told)), (Some((true, false)), 1), "{}", lab.story());
+    lab.kernel.taken = None;
+    lab.until(secs(31), "the address", |l| shown(l, ETH0) == Some((false, false)));
+    lab.run(secs(1));
+    assert_eq!(lab.count("address 2001:db8::10 is in use by another host no longer"), 1, "{}", lab.story());
+    // It moves at once, being ours; and on the way home it is somebody else's: it is not fought for.
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(3));
+    assert_eq!(shown(&lab, ETH1), Some((false, true)));
+    lab.kernel.taken = Some(ip("2001:db8::10"));
+    lab.kernel.drop_address(ETH1, &"2001:db8::10/64".parse().unwrap());
+    let lost = mpath_model::Address {
+        flags: ifa::TENTATIVE | ifa::DADFAILED,
+        ..mpath_model::Address::plain(ETH1, "2001:db8::10/64".parse().unwrap())
+    };
+    lab.kernel.add_address(&lost);
+    lab.deliver();
+    lab.run(secs(25));
+    assert_eq!(shown(&lab, ETH1), Some((true, false)), "{}", lab.story());
+    let again = told.replace("eth0", "eth1");
+    assert_eq!(lab.count(&again), 1, "{}", lab.story());
+    lab.kernel.taken = None;
+    lab.until(secs(31), "the address", |l| shown(l, ETH1) == Some((false, false)));
 }

@@ -52,6 +52,38 @@ fn rules_are_there_while_several_nics_carry_data_and_only_then() {
     assert_eq!(lab.kernel.rules.len(), wanted.len());
 }
 
+/// A container, a carved-out subnet and a static route inside the prefix of the data addresses are reached from them as
+/// main says, and so is what a static route through another member reaches.
+#[test]
+fn what_main_reaches_in_another_way_is_reached_from_a_data_address() {
+    let spec = Spec { data: vec![("192.0.2.10/24", 0), ("192.0.2.20/24", 1)], ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.add_link(9, "br0");
+    kernel.put(9, "192.0.2.97/28");
+    kernel.add_route(Route::onlink("192.0.2.77/32".parse().unwrap(), 9, 0, 3));
+    kernel.add_route(via("192.0.2.128/25", "192.0.2.1", ETH0));
+    kernel.add_route(via("10.1.0.0/16", "192.0.2.1", ETH0));
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    let parts = |lab: &Lab| {
+        let mut found: Vec<Rule> = lab.kernel.rules.iter().filter(|r| r.priority == 7705).copied().collect();
+        found.sort();
+        assert!(found.iter().all(|r| r.table == 254 && r.from == Some("192.0.2.0/24".parse().unwrap())));
+        found.into_iter().filter_map(|r| Some(r.to?.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(parts(&lab), ["192.0.2.77/32", "192.0.2.96/28", "192.0.2.128/25"]);
+    // From 192.0.2.20, elsewhere: main comes before the table of eth1.
+    let main = lab.kernel.rules.iter().filter(|r| r.table == 254 && r.suppress == Some(0)).count();
+    assert_eq!(main, 1);
+    lab.kernel.del_routes(|r| r.dst.to_string() == "192.0.2.77/32");
+    lab.deliver();
+    lab.run(secs(1));
+    assert_eq!(parts(&lab), ["192.0.2.96/28", "192.0.2.128/25"]);
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(3));
+    assert_eq!(lab.kernel.rules, []);
+}
+
 #[test]
 fn a_rule_deleted_by_hand_is_put_back() {
     let mut lab = two_homes();
