@@ -64,7 +64,11 @@ pub(crate) fn run(
     let mut rng = Rng::new(seed);
     let mut all = Vec::new();
     for number in 1..=runs {
-        let run = failure(&stage, options.rate, late, &mut rng)?;
+        let begin = Instant::now();
+        let (run, cut) = failure(&stage, options.rate, late, &mut rng)?;
+        if run.worse() > if late { LATE99_MS } else { LIMIT99_MS } {
+            progress.note(&format!("the daemon's log, ms from the cut:\n{}", stage.log_around(begin, cut)));
+        }
         progress.done(
             number,
             &format!("first packet after {:.2} ms, told after {:.2} ms", run.worse(), run.told),
@@ -80,7 +84,7 @@ fn flow(stage: &Stage, rate: u32) -> Result<Flow, Error> {
     Flow::start(&stage.lan.near, &stage.lan.server, [target(DATA4), target(DATA6)], rate)
 }
 
-fn failure(stage: &Stage, rate: u32, late: bool, rng: &mut Rng) -> Result<Run, Error> {
+fn failure(stage: &Stage, rate: u32, late: bool, rng: &mut Rng) -> Result<(Run, Instant), Error> {
     let flow = flow(stage, rate)?;
     let first = FirstPackets::watch(&stage.lan.server, "eth1")?;
     if late {
@@ -101,7 +105,8 @@ fn failure(stage: &Stage, rate: u32, late: bool, rng: &mut Rng) -> Result<Run, E
         at.map(|at| ms(at.saturating_duration_since(cut)))
     };
     let first = [took(arrived[0])?, took(arrived[1])?];
-    Ok(Run { first, lost: lost.map(|(_, lost)| lost as f64), told: ms(told.at - cut) })
+    let lost = lost.map(|(_, lost)| lost as f64);
+    Ok((Run { first, lost, told: ms(told.at - cut) }, cut))
 }
 
 /// A measure for each family.

@@ -8,7 +8,7 @@ use crate::observer::{Observer, Seen};
 use crate::progress::Progress;
 use crate::report::{Case, Check, Measure};
 use crate::rng::Rng;
-use crate::stage::{HOME, NIC, PATIENCE, Site};
+use crate::stage::{HOME, NIC, PATIENCE, Site, user_time};
 use crate::stats::{Summary, ms};
 use mpath_linux::Kernel;
 use mpath_linux::prepared::Prepared;
@@ -38,15 +38,33 @@ fn addresses(count: usize) -> Vec<String> {
 /// Measures `runs` failures for each count, daemon and floor in turns.
 pub(crate) fn run(site: &Site, options: &AddressOptions, runs: u32, seed: u64) -> Result<Vec<Case>, Error> {
     machine::stay_off_the_last_processor();
-    options.counts.iter().map(|count| case(site, *count, runs, seed)).collect()
+    let mut smaller: Option<(usize, f64)> = None;
+    let mut cases = Vec::new();
+    for count in &options.counts {
+        let (mut case, own) = case(site, *count, runs, seed)?;
+        let label = "the daemon's own (user) processor time for a failover and the way home, ms".to_owned();
+        case.measures.push(Measure::new("own_ms", label, vec![own]));
+        if let Some((fewer, had)) = smaller.filter(|(fewer, _)| fewer < count) {
+            // Both families, there and back.
+            let each = (own - had) * 1000.0 / (4 * (count - fewer)) as f64;
+            let label = format!("the same for each move of one address beyond {fewer}, us");
+            case.measures.push(Measure::new("own_each_us", label, vec![each]));
+        }
+        smaller = Some((*count, own));
+        cases.push(case);
+    }
+    Ok(cases)
 }
 
-fn case(site: &Site, count: usize, runs: u32, seed: u64) -> Result<Case, Error> {
+/// One number of addresses, and the processor time that the daemon itself took for each run, ms: what the kernel takes for its
+/// requests is not the daemon's.
+fn case(site: &Site, count: usize, runs: u32, seed: u64) -> Result<(Case, f64), Error> {
     let progress = Progress::new(format!("addresses {count}"), runs);
     let guarded = Guarded::build(site, count)?;
     let reflex = Reflexive::build(count)?;
     let mut rng = Rng::new(seed);
     let (mut daemon, mut floor) = (Samples::default(), Samples::default());
+    let before = user_time(&guarded.daemon)?;
     for number in 1..=runs {
         std::thread::sleep(rng.below(SPREAD));
         floor.push(reflex.failure()?);
@@ -55,7 +73,8 @@ fn case(site: &Site, count: usize, runs: u32, seed: u64) -> Result<Case, Error> 
         let last = |s: &Samples| s.announced.last().copied().unwrap_or_default();
         progress.done(number, &format!("{:.3} ms, floor {:.3} ms", last(&daemon), last(&floor)));
     }
-    Ok(result(count, daemon, floor))
+    let own = user_time(&guarded.daemon)?.saturating_sub(before);
+    Ok((result(count, daemon, floor), ms(own) / f64::from(runs)))
 }
 
 /// Times of all runs, ms.

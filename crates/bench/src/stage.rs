@@ -166,6 +166,18 @@ pub(crate) fn processor_time(daemon: &Daemon) -> Result<Duration, Error> {
     used.map(Duration::from).map_err(|e| Error::new(what, e))
 }
 
+/// Processor time that a daemon has used in user mode, in steps of 10 ms.
+pub(crate) fn user_time(daemon: &Daemon) -> Result<Duration, Error> {
+    /// USER_HZ, the same on all processors that matter.
+    const TICK: Duration = Duration::from_millis(10);
+    let what = "read the processor time of mpathd";
+    let pid = daemon.pid().ok_or_else(|| Error::new(what, "it has ended"))?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|e| Error::new(what, e))?;
+    // proc_pid_stat(5): utime is field 14, the name in parentheses is field 2.
+    let ticks = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(11)?.parse().ok());
+    ticks.map(|n: u32| TICK * n).ok_or_else(|| Error::new(what, "it is not where it was"))
+}
+
 /// Signed milliseconds from `zero` to `at`.
 pub(crate) fn distance(at: Instant, zero: Instant) -> f64 {
     ms(at.saturating_duration_since(zero)) - ms(zero.saturating_duration_since(at))

@@ -49,6 +49,11 @@ impl Plan {
         self.make.iter().any(|op| matches!(op, KernelOp::AddAddress(a) if put(a)))
     }
 
+    /// Whether an address is about to be put on some interface.
+    fn puts_anywhere(&self, address: &IpAddr) -> bool {
+        self.make.iter().any(|op| matches!(op, KernelOp::AddAddress(a) if a.addr.address == *address))
+    }
+
     /// Adds a request that takes an address off an interface, unless others would go with it.
     fn take_off(&mut self, a: &Address, inv: &Inventory, hold: Hold<'_>) {
         if !takes_others_along(a, inv) {

@@ -62,6 +62,26 @@ pub fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> Resul
     Errno::result(result).map(drop)
 }
 
+/// Makes a tun(4) device of this name and kind (IFF_TUN or IFF_TAP, with IFF_NO_PI) behind an open `/dev/net/tun`.
+pub fn make_tun(fd: BorrowedFd<'_>, name: &str, flags: i32) -> Result<(), Errno> {
+    // SAFETY: ifreq is plain data for which zeroes are a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    if name.len() >= request.ifr_name.len() {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    request.ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte as libc::c_char);
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: TUNSETIFF takes a pointer to an ifreq, which lives through the call and ends in a zero.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) }).map(drop)
+}
+
+/// Gives such a device its carrier, or takes it (TUNSETCARRIER, Linux 5.0).
+pub fn set_tun_carrier(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
+    let on = i32::from(on);
+    // SAFETY: TUNSETCARRIER takes a pointer to an int, which lives through the call.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETCARRIER, &raw const on) }).map(drop)
+}
+
 /// The socket address of an interface for AF_PACKET, to bind or to send to.
 ///
 /// `protocol` is an Ethernet type in host byte order, 0 to receive nothing.

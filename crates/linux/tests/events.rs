@@ -4,14 +4,17 @@
 mod common;
 
 use common::{Net, isolated, plain, wait_for};
-use mpath_linux::Kernel;
+use mpath_linux::netlink::Socket;
 use mpath_linux::netlink::create::{self, End};
+use mpath_linux::{Kernel, sys};
 use mpath_model::kernel::{KernelEvent, KernelOp, Placing};
 use mpath_model::{PROTO_MPATHD, Route};
+use nix::libc;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, getsockname, sendto, socket,
 };
-use std::os::fd::AsRawFd;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd};
 
 #[test]
 fn every_kind_of_change_arrives() {
@@ -75,6 +78,24 @@ fn asking_for_a_link_shows_the_live_carrier() {
             assert!(!net.kernel.link(net.e0).unwrap().unwrap().running);
             create::set_admin_state(&mut net.peer_socket, net.p0, true).unwrap();
             wait_for("carrier", || net.kernel.link(net.e0).unwrap().filter(|l| l.running));
+        }
+    });
+}
+
+/// A tap behaves like a plain NIC: with other events just before, its own is up to a second late.
+#[test]
+fn a_tap_shows_its_live_carrier() {
+    isolated("a_tap_shows_its_live_carrier", || {
+        let (mut kernel, mut socket) = (Kernel::open().unwrap(), Socket::open().unwrap());
+        let tap = File::options().read(true).write(true).open("/dev/net/tun").unwrap();
+        sys::make_tun(tap.as_fd(), "tap0", libc::IFF_TAP | libc::IFF_NO_PI).unwrap();
+        let index = nix::net::if_::if_nametoindex("tap0").unwrap();
+        create::set_admin_state(&mut socket, index, true).unwrap();
+        for _ in 0..3 {
+            wait_for("carrier", || kernel.link(index).unwrap().filter(|l| l.running));
+            sys::set_tun_carrier(tap.as_fd(), false).unwrap();
+            assert!(!kernel.link(index).unwrap().unwrap().running);
+            sys::set_tun_carrier(tap.as_fd(), true).unwrap();
         }
     });
 }

@@ -33,6 +33,7 @@ pub mod process;
 pub mod sniffer;
 pub mod stack;
 pub mod traffic;
+pub mod tun;
 pub mod wait;
 pub mod witness;
 
@@ -50,5 +51,6 @@ pub use process::Process;
 pub use sniffer::Sniffer;
 pub use stack::Stack;
 pub use traffic::{Echo, TcpBulk, TcpSource, UdpStream};
+pub use tun::{Tap, Tunnel};
 pub use wait::{poll_until, wait_until};
 pub use witness::Witness;

@@ -44,6 +44,30 @@ impl Host {
             .context(|| format!("make macvlan {name} on {}", self.name()))
     }
 
+    /// Makes a VLAN `PARENT.ID` on `parent`, and sets it up.
+    pub fn vlan(&self, parent: &str, id: u16) -> Result<String, Error> {
+        let (name, index) = (format!("{parent}.{id}"), self.index_of(parent)?);
+        let end = End { name: name.clone(), ..End::default() };
+        create::vlan(&mut self.netlink(), &end, index, id)
+            .context(|| format!("make VLAN {name} on {}", self.name()))?;
+        self.set_up(&name)?;
+        Ok(name)
+    }
+
+    /// Makes an active-backup bond of these NICs, and sets it up. Ports are down while they become ports.
+    pub fn bond(&self, name: &str, ports: &[&str]) -> Result<(), Error> {
+        let end = End { name: name.to_owned(), ..End::default() };
+        let what = || format!("make bond {name} of {ports:?} on {}", self.name());
+        mpath_linux::netlink::ports::bond(&mut self.netlink(), &end).context(what)?;
+        let bond = self.index_of(name)?;
+        for port in ports {
+            let port = self.index_of(port)?;
+            self.set_admin(port, false)?;
+            create::set_master(&mut self.netlink(), port, bond).context(what)?;
+        }
+        self.set_up(name)
+    }
+
     /// Makes `port` a port of a bridge, and sets it up; gives its index.
     pub fn plug_port(&self, port: &str, bridge: IfIndex) -> Result<IfIndex, Error> {
         let index = self.index_of(port)?;

@@ -3,13 +3,20 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "follow/addresses.rs"]
+mod addresses;
+#[path = "follow/kinds.rs"]
+mod kinds;
+#[path = "follow/proof.rs"]
+mod proof;
+
 use mpath_linux::Kernel;
 use mpath_linux::netlink::create::End;
 use mpath_model::kernel::{Hop, Inventory, KernelOp, Placing};
 use mpath_model::{IfIndex, Route};
 use mpath_testkit::lan::{ROUTER4, ROUTER6};
 use mpath_testkit::traffic::PORT;
-use mpath_testkit::{Daemon, Echo, Host, Lan, LanOptions, UdpStream, poll_until, with_daemon};
+use mpath_testkit::{Daemon, Echo, Host, Lan, LanOptions, Tunnel, UdpStream, poll_until, with_daemon};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,17 +74,28 @@ fn soon(what: &str, daemon: &Daemon, host: &Host, is: impl Fn(&Inventory) -> boo
     assert!(found.is_some(), "not {what}:\n{}\n{}", i(), daemon.log_text());
 }
 
-/// A host of its own behind an interface of the server that is in no group.
-fn behind(lan: &Lan, name: &str, network: &str) -> Arc<Host> {
+/// A host of its own behind an interface of the server that is in no group: `inside` and `outside` are its address and the
+/// server's.
+fn behind(lan: &Lan, name: &str, outside: &str, inside: &str) -> Arc<Host> {
     let host = Arc::new(Host::new(name).unwrap());
-    let inside = End { name: format!("{name}0"), ..End::default() };
-    lan.server.veth(inside, &host, End { name: "eth0".into(), ..End::default() }).unwrap();
-    for (on, nic, last) in [(&lan.server, format!("{name}0"), 1), (&host, "eth0".into(), 2)] {
+    let near = End { name: format!("{name}0"), ..End::default() };
+    lan.server.veth(near, &host, End { name: "eth0".into(), ..End::default() }).unwrap();
+    for (on, nic, address) in [(&lan.server, format!("{name}0"), outside), (&host, "eth0".into(), inside)] {
         on.set_up(&nic).unwrap();
-        on.add_address(&nic, &format!("{network}.{last}/24")).unwrap();
+        on.add_address(&nic, address).unwrap();
     }
-    host.add_route("eth0", "0.0.0.0/0", &format!("{network}.1")).unwrap();
+    host.add_route("eth0", "0.0.0.0/0", outside.split('/').next().unwrap()).unwrap();
     host
+}
+
+/// A host at the other end of a tunnel.
+fn tunnelled(lan: &Lan) -> (Arc<Host>, Tunnel) {
+    let host = Arc::new(Host::new("remote").unwrap());
+    let tunnel = Tunnel::new("tun0", &lan.server, &host).unwrap();
+    lan.server.add_address("tun0", "10.77.0.1/24").unwrap();
+    host.add_address("tun0", "10.77.0.2/24").unwrap();
+    host.add_route("tun0", "0.0.0.0/0", "10.77.0.1").unwrap();
+    (host, tunnel)
 }
 
 fn target(address: &str) -> SocketAddr {
@@ -91,8 +109,11 @@ fn every_data_address_is_reached_from_everywhere() {
         // The second subnet lives on the same link.
         lan.router.add_address("eth0", "203.0.113.1/24").unwrap();
         lan.near.add_address("eth0", "203.0.113.200/24").unwrap();
-        let container = behind(&lan, "pod", "10.88.0");
-        let ungrouped = behind(&lan, "mgmt", "10.99.0");
+        let container = behind(&lan, "pod", "10.88.0.1/24", "10.88.0.2/24");
+        let ungrouped = behind(&lan, "mgmt", "10.99.0.1/24", "10.99.0.2/24");
+        // Its subnet is cut out of that of the data addresses.
+        let inner = behind(&lan, "inner", "192.0.2.97/28", "192.0.2.98/28");
+        let (remote, _tunnel) = tunnelled(&lan);
         lan.server.sysctl("net/ipv4/ip_forward", "1").unwrap();
         let config = data(&[
             ("192.0.2.10/24", "eth0"),
@@ -118,9 +139,9 @@ fn every_data_address_is_reached_from_everywhere() {
         let _echo = Echo::start(&lan.server, PORT).unwrap();
         let mut streams = Vec::new();
         for (address, _) in home {
-            let clients = [&lan.near, &lan.far, &container, &ungrouped];
+            let clients = [&lan.near, &lan.far, &container, &ungrouped, &inner, &remote];
             let six = address.contains(':');
-            for client in clients.into_iter().take(if six { 2 } else { 4 }) {
+            for client in clients.into_iter().take(if six { 2 } else { 6 }) {
                 let stream = UdpStream::start(client, target(address), 50).unwrap();
                 streams.push((format!("{} to {address}", client.name()), stream));
             }
@@ -309,43 +330,5 @@ fn multicast_groups_follow() {
         lan.plug(0).unwrap();
         assert!(poll_until(SOON, || (!joined("eth1")).then_some(())).is_some(), "left again");
         hears("at home again");
-    });
-}
-
-/// The new NIC has a link and lets nothing out: the move cannot be proved, and the next NIC is used.
-#[test]
-fn a_move_that_cannot_be_proved_goes_on_to_the_next_nic() {
-    with_daemon("a_move_that_cannot_be_proved_goes_on_to_the_next_nic", || {
-        let lan = Lan::new(LanOptions { nics: 3, ..LanOptions::default() }).unwrap();
-        let third =
-            "\n[[group.interface]]\nname = \"eth2\"\ntest_addresses = [\"192.0.2.13/24\", \"link-local\"]\n";
-        // Slow probes: the proof finds it first.
-        let config = data(&[("192.0.2.10/24", "eth0"), ("2001:db8:1::10/64", "eth0")])
-            .replace("= \"1s\"", "= \"30s\"")
-            .replacen("\n[[group.address]]", &format!("{third}\n[[group.address]]"), 1);
-        let daemon = Daemon::start(&lan.server, &config).unwrap();
-        soon("placed", &daemon, &lan.server, |i| i.addresses.iter().any(|a| a.protocol == 77));
-        // Somebody must have answered once, to be a witness.
-        let answered = || {
-            let before = daemon.log().len();
-            daemon.signal(nix::sys::signal::Signal::SIGUSR1).unwrap();
-            daemon.wait_log_after(before, SOON, "probe acks received").unwrap();
-            std::thread::sleep(Duration::from_millis(100));
-            let lines = daemon.log().into_iter().skip(before);
-            let acks = lines.filter_map(|l| {
-                Some(l.text.split_once("Number of probe acks received ")?.1.trim().to_owned())
-            });
-            let acks: Vec<String> = acks.collect();
-            (acks.len() == 6 && acks.iter().all(|n| n != "0")).then_some(())
-        };
-        assert!(poll_until(Duration::from_secs(40), answered).is_some(), "{}", daemon.log_text());
-        lan.blackhole_outbound(1).unwrap();
-        lan.cut(0).unwrap();
-        let moved = || (lan.server.holders("192.0.2.10") == ["eth2"]).then_some(());
-        let log = || daemon.log_text();
-        assert!(poll_until(SOON, moved).is_some(), "{:?}\n{}", lan.server.addresses(), log());
-        assert!(log().contains("on NIC eth1: the next NIC is tried"), "{}", log());
-        let both = || (lan.server.holders("2001:db8:1::10") == ["eth2"]).then_some(());
-        assert!(poll_until(SOON, both).is_some(), "{:?}\n{}", lan.server.addresses(), log());
     });
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// What was done and is not seen within this time is looked for: its event may be on the way, or lost.
 const UNSEEN: Duration = Duration::from_millis(300);
+/// Deletes in one batch, at most: the kernel takes long for many (linux-failover.md, numbers), and others want to be heard.
+const CHUNK: usize = 256;
 
 impl Engine {
     /// Compares all groups with the kernel and submits the difference. While a batch is under way nothing new is
@@ -47,7 +49,7 @@ impl Engine {
         }
         ops.extend(first.iter().cloned());
         ops.extend(std::mem::take(&mut self.flush).into_iter().map(KernelOp::FlushNeighbours));
-        ops.extend(clean);
+        ops.extend(clean.into_iter().take(CHUNK));
         ops.extend(routers);
         self.announcer.set_pace(self.settings.daemon.announce_pace);
         self.announcer.schedule(now, &self.settings.daemon.announce, &all, &first);

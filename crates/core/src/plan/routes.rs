@@ -124,6 +124,8 @@ pub(super) fn plan(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
     // Networks before gateways: a gateway must be reachable when its route comes.
     let mut adds: Vec<&Route> = missing.iter().chain(&missing_at_home).collect();
     adds.sort_by_key(|r| r.hops[0].gateway.is_some());
+    // A source that is not there yet, because it is asked for first, would be refused.
+    adds.retain(|r| r.prefsrc.is_none_or(|s| inv.is_own(&s) || plan.puts_anywhere(&s)));
     for r in &adds {
         let op = KernelOp::AddRoute((*r).clone(), placing(group, inv, r));
         plan.make(op, hold);

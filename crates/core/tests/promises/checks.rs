@@ -258,6 +258,8 @@ fn a_data_address_that_another_host_has_is_left_to_it_until_it_is_free() {
         lab.sent.iter().filter(frame).count()
     };
     assert_eq!((asks(&lab), lab.where_is("192.0.2.10")), (1, vec![]));
+    let of_it = |r: &&mpath_model::Route| r.prefsrc == Some(ip("192.0.2.10"));
+    assert_eq!(lab.kernel.routes.iter().filter(of_it).count(), 0, "its routes wait, too");
     speaks(&mut lab, "192.0.2.10", 1);
     lab.run(secs(20));
     assert!(lab.where_is("192.0.2.10").is_empty());

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use mpath_core::Input;
-use mpath_model::kernel::{Hop, KernelOp, Placing, Rule};
+use mpath_model::kernel::{Hop, KernelOp, Placing, Rule, Sysctl};
 use mpath_model::{Family, Route};
 
 fn two_homes() -> Lab {
@@ -169,6 +169,29 @@ fn neighbours_in_the_table_get_copies_gateways_first() {
         })
         .collect();
     assert_eq!(told[..2], ["192.0.2.1", "192.0.2.99"]);
+}
+
+/// A host that forwards says so when it announces (RFC 4861, section 4.4).
+#[test]
+fn a_router_announces_itself_as_one() {
+    for router in [false, true] {
+        let spec = Spec { data: vec![("2001:db8::10/64", 0)], six: true, ..Spec::default() };
+        let mut kernel = spec.kernel();
+        kernel.sysctls.insert(("eth1".into(), Sysctl::Forwarding6), i32::from(router));
+        let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+        lab.run(secs(20));
+        lab.carrier(&[ETH0], false);
+        lab.run(ms(500));
+        let said: Vec<bool> = lab
+            .ops
+            .iter()
+            .filter_map(|(_, op)| match op {
+                KernelOp::Announce { index: ETH1, router, .. } => Some(*router),
+                _ => None,
+            })
+            .collect();
+        assert!(!said.is_empty() && said.iter().all(|r| *r == router), "{said:?}");
+    }
 }
 
 /// What is planned in advance is what is asked for when it happens, and a plan for another picture is void.

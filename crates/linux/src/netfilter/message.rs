@@ -2,6 +2,7 @@
 //! rules that mpathd needs. Numbers are those of linux/netfilter/nfnetlink.h and nf_tables.h.
 
 use mpath_model::{IfIndex, Mac};
+use std::net::Ipv4Addr;
 
 /// Length of struct nlmsghdr.
 pub(super) const HEADER: usize = 16;
@@ -73,6 +74,10 @@ const NFT_CMP_LT: u32 = 2;
 const NFT_NG_RANDOM: u32 = 1;
 const NFT_BYTEORDER_HTON: u32 = 1;
 const NF_DROP: u32 = 0;
+const ETHERTYPE_AT: u32 = 12;
+const ETHERTYPE_ARP: [u8; 2] = [8, 6];
+/// ar$spa in a frame (RFC 826).
+const ARP_SENDER_AT: u32 = 28;
 
 /// Whether frames are seen as they come in on a device, or before they leave it (Linux 5.16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +106,8 @@ pub enum Deed {
     Drop,
     /// So many of a thousand, each by chance, nowhere: a bad cable.
     Lose(u32),
+    /// ARP in the name of this address, nowhere: a switch that inspects ARP.
+    Silence(Ipv4Addr),
 }
 
 /// A rule: for all frames, or those with this address.
@@ -187,13 +194,18 @@ impl Message {
         put_text(out, nfta::RULE_CHAIN, chain);
         nest(out, nfta::RULE_EXPRESSIONS, |out| {
             if let Some((side, mac)) = rule.only {
-                compare(out, side, mac);
+                compare(out, if side == Side::To { 0 } else { 6 }, &mac.0);
             }
             match rule.deed {
                 Deed::Forward(index) => forward(out, index),
                 Deed::Drop => drop_frame(out),
                 Deed::Lose(permille) => {
                     chance(out, permille);
+                    drop_frame(out);
+                }
+                Deed::Silence(address) => {
+                    compare(out, ETHERTYPE_AT, &ETHERTYPE_ARP);
+                    compare(out, ARP_SENDER_AT, &address.octets());
                     drop_frame(out);
                 }
             }
@@ -219,18 +231,18 @@ impl Message {
     }
 }
 
-fn compare(out: &mut Vec<u8>, side: Side, mac: Mac) {
-    let offset = if side == Side::To { 0 } else { 6 };
+/// Goes on if these bytes are in the frame, so far from its beginning.
+fn compare(out: &mut Vec<u8>, offset: u32, bytes: &[u8]) {
     expression(out, "payload", |out| {
         put_word(out, nfta::PAYLOAD_DREG, NFT_REG_1);
         put_word(out, nfta::PAYLOAD_BASE, NFT_PAYLOAD_LL_HEADER);
         put_word(out, nfta::PAYLOAD_OFFSET, offset);
-        put_word(out, nfta::PAYLOAD_LEN, 6);
+        put_word(out, nfta::PAYLOAD_LEN, bytes.len() as u32);
     });
     expression(out, "cmp", |out| {
         put_word(out, nfta::CMP_SREG, NFT_REG_1);
         put_word(out, nfta::CMP_OP, NFT_CMP_EQ);
-        nest(out, nfta::CMP_DATA, |out| put(out, nfta::DATA_VALUE, &mac.0));
+        nest(out, nfta::CMP_DATA, |out| put(out, nfta::DATA_VALUE, bytes));
     });
 }
 

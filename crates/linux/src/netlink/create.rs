@@ -11,7 +11,7 @@ use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
     BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
-    InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoPortData, InfoPortKind, InfoVeth, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
     LinkProtoInfoBridge, MacVlanMode,
 };
 use netlink_packet_route::route::{
@@ -85,6 +85,13 @@ pub fn macvlan(socket: &mut Socket, end: &End, parent: IfIndex) -> Result<(), Er
     message.attributes.push(LinkAttribute::Link(parent));
     let data = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Bridge)]);
     create(socket, message, InfoKind::MacVlan, Some(data))
+}
+
+/// Makes a VLAN (802.1Q) on top of `parent`.
+pub fn vlan(socket: &mut Socket, end: &End, parent: IfIndex, id: u16) -> Result<(), Error> {
+    let mut message = end.message();
+    message.attributes.push(LinkAttribute::Link(parent));
+    create(socket, message, InfoKind::Vlan, Some(InfoData::Vlan(vec![InfoVlan::Id(id)])))
 }
 
 /// Makes a dummy interface.

@@ -5,6 +5,7 @@ use super::{End, Lan, PortState};
 use crate::error::{Context, Error};
 use mpath_linux::netfilter::Netfilter;
 use mpath_linux::netfilter::message::{Deed, Hook, Message, Rule};
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 /// Table of nf_tables on the switch that loses frames.
@@ -90,6 +91,22 @@ impl Lan {
             }
         }
         let what = || format!("let the path of {} lose {loss:?}", self.nics[n].name);
+        let mut netfilter = self.switch.run(Netfilter::open).context(what)?;
+        let at = Instant::now();
+        netfilter.commit(&batch).context(what)?;
+        Ok(at)
+    }
+
+    /// Lets the switch of NIC `n` drop all ARP that speaks in the name of an address, announcements and questions alike.
+    pub fn silence_arp(&self, n: usize, of: Ipv4Addr) -> Result<Instant, Error> {
+        let device = format!("c{n}");
+        let rule = Rule { only: None, deed: Deed::Silence(of) };
+        let batch = [
+            Message::new_table(LOSS, 0),
+            Message::new_chain(LOSS, &device, Hook::Ingress, 0, &device),
+            Message::new_rule(LOSS, &device, &rule),
+        ];
+        let what = || format!("silence the ARP of {of} on {}", self.nics[n].name);
         let mut netfilter = self.switch.run(Netfilter::open).context(what)?;
         let at = Instant::now();
         netfilter.commit(&batch).context(what)?;
