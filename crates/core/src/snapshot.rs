@@ -136,7 +136,7 @@ fn probe_state(nic: &Nic) -> ProbeState {
 fn instance(g: &Group, i: &Instance) -> status::Instance {
     let source = match i.source {
         Source::Echo(a) => Some(a),
-        Source::Arp => None,
+        Source::Arp | Source::Solicit => None,
     };
     let methods = i.methods(g.settings.confirm).into_iter().map(method);
     let watched = g.watch.running().then_some(Method::Beacon);

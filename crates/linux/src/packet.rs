@@ -3,7 +3,7 @@
 use crate::{Error, clock, sys};
 use mpath_model::kernel::{Heard, Packet};
 use mpath_model::{IfIndex, Mac, Time};
-use mpath_wire::{arp, beacon, ethernet};
+use mpath_wire::{arp, beacon, ethernet, icmp6, ipv6, ndisc};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket as net;
@@ -50,10 +50,13 @@ pub struct Listener {
     fd: OwnedFd,
     index: IfIndex,
     ethertype: u16,
+    /// Of a port of a lagg: the link-layer address that it speaks with.
+    voice: Option<Mac>,
 }
 
-/// ARP without VLAN tag, of all that comes in. (Numbers of linux/filter.h and linux/bpf_common.h.)
-const ONLY_ARP: [libc::sock_filter; 6] = {
+/// ARP and Neighbour Advertisements without VLAN tag, of all that comes in. (Numbers of linux/filter.h and
+/// linux/bpf_common.h.)
+const ONLY_ANSWERS: [libc::sock_filter; 11] = {
     const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
     const LOAD_BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
     const JUMP_IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
@@ -64,10 +67,15 @@ const ONLY_ARP: [libc::sock_filter; 6] = {
         libc::sock_filter { code, jt, jf, k }
     }
     [
-        step(LOAD_HALF, 0, 0, PROTOCOL),
-        step(JUMP_IF_EQUAL, 0, 3, ethernet::ethertype::ARP as u32),
         step(LOAD_BYTE, 0, 0, TAGGED),
-        step(JUMP_IF_EQUAL, 0, 1, 0),
+        step(JUMP_IF_EQUAL, 0, 8, 0),
+        step(LOAD_HALF, 0, 0, PROTOCOL),
+        step(JUMP_IF_EQUAL, 5, 0, ethernet::ethertype::ARP as u32),
+        step(JUMP_IF_EQUAL, 0, 5, ethernet::ethertype::IPV6 as u32),
+        step(LOAD_BYTE, 0, 0, 6), // next header
+        step(JUMP_IF_EQUAL, 0, 3, ipv6::NEXT_HEADER_ICMP6 as u32),
+        step(LOAD_BYTE, 0, 0, ipv6::HEADER_LEN as u32), // type
+        step(JUMP_IF_EQUAL, 0, 1, ndisc::NEIGHBOUR_ADVERTISEMENT as u32),
         step(RETURN, 0, 0, 128),
         step(RETURN, 0, 0, 0),
     ]
@@ -78,13 +86,13 @@ const EVERYTHING: u16 = 3;
 impl Listener {
     /// Listens on an interface, whatever becomes of its name.
     pub fn open(index: IfIndex, ethertype: u16) -> Result<Listener, Error> {
-        Ok(Listener { fd: bound(index, ethertype, None)?, index, ethertype })
+        Ok(Listener { fd: bound(index, ethertype, None)?, index, ethertype, voice: None })
     }
 
     /// Listens on a port of a lagg: also to what is dropped or redirected before a protocol sees it, and to answers that go to
     /// `mac` although that is not the port's own address at the moment.
     pub fn open_port(index: IfIndex, mac: Mac) -> Result<Listener, Error> {
-        let fd = bound(index, EVERYTHING, Some(&ONLY_ARP))?;
+        let fd = bound(index, EVERYTHING, Some(&ONLY_ANSWERS))?;
         // struct packet_mreq: index, type, length, address. The kernel takes it back when the socket is closed.
         let mut request = [0u8; 16];
         request[0..4].copy_from_slice(&index.to_ne_bytes());
@@ -93,7 +101,7 @@ impl Listener {
         request[8..14].copy_from_slice(&mac.0);
         sys::set_option(fd.as_fd(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
             .map_err(failed(index, EVERYTHING, "add address"))?;
-        Ok(Listener { fd, index, ethertype: ethernet::ethertype::ARP })
+        Ok(Listener { fd, index, ethertype: ethernet::ethertype::ARP, voice: Some(mac) })
     }
 
     /// The descriptor, to wait on.
@@ -119,7 +127,10 @@ impl Listener {
         }
         let what = match self.ethertype {
             beacon::ETHERTYPE => beacon::parse(&bytes[..length]).ok().map(beacon_packet),
-            _ => arp::parse(&bytes[..length]).ok().map(arp_packet),
+            _ => arp::parse(&bytes[..length])
+                .ok()
+                .map(arp_packet)
+                .or_else(|| advertisement(&bytes[..length], self.voice?)),
         };
         Ok(what.map(|what| Heard { index: self.index, at, what }))
     }
@@ -134,6 +145,14 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// An answer to a Neighbour Solicitation from the link-local address that this link-layer address makes.
+fn advertisement(packet: &[u8], asker: Mac) -> Option<Packet> {
+    let (ip, message) = icmp6::parse_packet(packet).ok()?;
+    let ndisc::Message::Advertisement(said) = ndisc::parse(message).ok()? else { return None };
+    let right = said.solicited && ip.hop_limit == ndisc::HOP_LIMIT && ip.destination == asker.link_local();
+    right.then_some(Packet::Advertisement { from: ip.source, target: said.target })
 }
 
 fn arp_packet(packet: arp::Arp) -> Packet {

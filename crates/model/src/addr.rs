@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Address family of a probe instance, as in.mpathd(1M) names it.
@@ -66,6 +66,13 @@ pub struct Mac(pub [u8; 6]);
 impl Mac {
     /// ff:ff:ff:ff:ff:ff
     pub const BROADCAST: Mac = Mac([0xff; 6]);
+
+    /// The IPv6 link-local address that is made from it (RFC 2464, section 4, modified EUI-64).
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        let half = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+        Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(half))
+    }
 }
 
 impl fmt::Display for Mac {
@@ -213,6 +220,13 @@ impl TryFrom<String> for IfAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// RFC 4291, appendix A.
+    #[test]
+    fn link_local_addresses_of_macs() {
+        let mac: Mac = "34:56:78:9a:bc:de".parse().unwrap();
+        assert_eq!(mac.link_local().to_string(), "fe80::3656:78ff:fe9a:bcde");
+    }
 
     #[test]
     fn networks_and_membership() {

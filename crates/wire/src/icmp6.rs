@@ -65,16 +65,22 @@ impl Envelope {
     }
 }
 
-/// The ICMPv6 message in an Ethernet frame, its checksum verified.
-pub fn parse_frame(frame: &[u8]) -> Result<(Envelope, &[u8]), Error> {
-    let (link, packet) = ethernet::parse(frame)?;
-    expect_field("EtherType", link.ethertype.into(), &[ethernet::ethertype::IPV6.into()])?;
+/// The ICMPv6 message in an IPv6 packet, its checksum verified.
+pub fn parse_packet(packet: &[u8]) -> Result<(ipv6::Header, &[u8]), Error> {
     let (ip, message) = ipv6::parse(packet)?;
     expect_field("IPv6 next header", ip.next_header.into(), &[NEXT_HEADER_ICMP6.into()])?;
     let sum = checksum::over_ipv6(ip.source, ip.destination, NEXT_HEADER_ICMP6, message);
     if sum != 0 {
         return Err(Error::Checksum { what: "ICMPv6 message" });
     }
+    Ok((ip, message))
+}
+
+/// The ICMPv6 message in an Ethernet frame, its checksum verified.
+pub fn parse_frame(frame: &[u8]) -> Result<(Envelope, &[u8]), Error> {
+    let (link, packet) = ethernet::parse(frame)?;
+    expect_field("EtherType", link.ethertype.into(), &[ethernet::ethertype::IPV6.into()])?;
+    let (ip, message) = parse_packet(packet)?;
     let envelope = Envelope {
         source_mac: link.source,
         destination_mac: link.destination,

@@ -55,7 +55,7 @@ impl Engine {
                     }
                 }
                 Packet::Advertisement { from, target } => {
-                    self.advertised((g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at);
+                    self.advertised(now, (g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at, out);
                 }
                 Packet::Carp(_) => {} // not a matter of groups
                 Packet::Arp { reply, sender_mac, sender, target_mac, target } => {
@@ -192,7 +192,7 @@ impl Engine {
             self.sign_of_life((g, n), sender, Method::Arp, at);
         } else if answer && probe.is_some() {
             if let Some(instance) = nic.instance(Family::Inet) {
-                let answer = instance.judge_arp(sender, at);
+                let answer = instance.judge_nameless(sender, at);
                 self.answered(now, (g, n), sender, 0, (answer, at), out);
             }
         } else if answer && asked {
@@ -221,12 +221,29 @@ impl Engine {
     }
 
     /// A Neighbour Advertisement that answers a question of ours. Whatever else it says is the kernel's affair.
-    fn advertised(&mut self, (g, n): (GroupId, NicId), from: IpAddr, target: IpAddr, at: Time) {
+    fn advertised(
+        &mut self,
+        now: Time,
+        (g, n): (GroupId, NicId),
+        from: IpAddr,
+        target: IpAddr,
+        at: Time,
+        out: &mut Vec<Action>,
+    ) {
         if self.inventory.is_own_and_up(&from) {
             return;
         }
-        if self.groups[g].nics[n].confirm.answer(target, Method::Solicit, None, at) {
-            self.sign_of_life((g, n), target, Method::Solicit, at);
+        let nic = &mut self.groups[g].nics[n];
+        let by_port = nic.instance(Family::Inet6).filter(|i| i.source == Source::Solicit);
+        let probe = by_port.and_then(|i| i.ring.newest_open(&target).map(|p| p.sent));
+        // It names no question: it answers the newest one.
+        if probe.is_none() || nic.confirm.newest(&target, Method::Solicit) > probe {
+            if nic.confirm.answer(target, Method::Solicit, None, at) {
+                self.sign_of_life((g, n), target, Method::Solicit, at);
+            }
+        } else if let Some(instance) = nic.instance(Family::Inet6) {
+            let answer = instance.judge_nameless(target, at);
+            self.answered(now, (g, n), target, 0, (answer, at), out);
         }
     }
 
@@ -266,11 +283,11 @@ impl Engine {
         let group = &mut self.groups[g];
         let interval = group.detection.interval();
         let nic = &mut group.nics[n];
-        let by_arp = nic.instance(Family::of(&from)).is_some_and(|i| i.source == Source::Arp);
+        let by_echo = nic.instance(Family::of(&from)).is_some_and(|i| matches!(i.source, Source::Echo(_)));
         nic.answered = true;
         nic.deaf_to.answered(&from);
         nic.confirm.alive(at);
-        if !by_arp {
+        if by_echo {
             nic.note_echo(from, at);
         }
         let (ignore, repaired) = (nic.failed || group.failed, nic.repaired);

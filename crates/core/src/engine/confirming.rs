@@ -141,8 +141,11 @@ impl Engine {
                 Some(Transmit::Frame { index, bytes })
             }
             (Method::Solicit, IpAddr::V6(target)) => {
-                let Source::Echo(IpAddr::V6(source)) = instance.source else { return None };
-                let bytes = self.solicitation(index, source, target)?;
+                let bytes = match instance.source {
+                    Source::Echo(IpAddr::V6(source)) => self.solicitation(index, source, target)?,
+                    Source::Solicit => self.port_solicitation((g, n), target)?,
+                    _ => return None,
+                };
                 Some(Transmit::Frame { index, bytes })
             }
             _ => None,

@@ -289,6 +289,7 @@ fn evidence(i: &Instance, now: Time, interval: Duration) -> Evidence {
     let (method, source) = match i.source {
         Source::Echo(a) => (Method::Icmp, Some(a)),
         Source::Arp => (Method::Arp, None),
+        Source::Solicit => (Method::Nd, None),
     };
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let mut probes: Vec<ProbeRecord> = ring

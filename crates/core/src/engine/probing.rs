@@ -117,7 +117,7 @@ impl Engine {
         let seq = self.groups[g].nics[n].instances[i].record_discovery(nonce);
         let Some(index) = self.groups[g].nics[n].index else { return };
         for neighbour in &asked {
-            if matches!(source, Source::Echo(_)) {
+            if matches!(source, Source::Echo(_) | Source::Solicit) {
                 self.send_probe(now, (g, n, i), *neighbour, Kind::Multicast, seq, nonce, out);
             }
             if let IpAddr::V4(v4) = neighbour {
@@ -200,7 +200,12 @@ impl Engine {
                     out.push(Action::Send(Transmit::Frame { index, bytes }));
                 }
             }
-            (Source::Arp, IpAddr::V6(_)) => {}
+            (Source::Solicit, IpAddr::V6(asked)) => {
+                if let Some(bytes) = self.port_solicitation((g, n), asked) {
+                    out.push(Action::Send(Transmit::Frame { index, bytes }));
+                }
+            }
+            (Source::Arp, IpAddr::V6(_)) | (Source::Solicit, IpAddr::V4(_)) => {}
         }
     }
 
@@ -270,6 +275,20 @@ impl Engine {
         let known = known.filter(|_| instance.polite(&IpAddr::V4(asked), now))?;
         instance.manners.asked(asked, now);
         Some(mpath_wire::arp::request_frame(mac, known, Ipv4Addr::UNSPECIFIED, asked))
+    }
+
+    /// A Neighbour Solicitation by a port of a lagg, which tells the target where to send its answer: to the port's link-layer
+    /// address, with which no other port speaks.
+    pub(super) fn port_solicitation(&self, (g, n): (GroupId, NicId), asked: Ipv6Addr) -> Option<Vec<u8>> {
+        if asked.is_multicast() {
+            return None;
+        }
+        let mac = self.wire_mac(g, n)?;
+        let mut faces = self.faces(g).into_iter();
+        Some(match faces.find_map(|i| self.inventory.neighbour_mac(i, &IpAddr::V6(asked))) {
+            Some(known) => mpath_wire::ndisc::unicast_solicitation_frame(mac, known, mac.link_local(), asked),
+            None => mpath_wire::ndisc::solicitation_frame(mac, mac.link_local(), asked),
+        })
     }
 
     /// The MAC of somebody on the link: as the kernel knows it on some member, else as he has told himself.

@@ -71,7 +71,7 @@ impl Engine {
                     if matches!(i.source, Source::Echo(_)) {
                         listen.echo.push((index, i.family));
                     }
-                    if i.family == Family::Inet && group.lagg.is_some() {
+                    if group.lagg.is_some() && matches!(i.source, Source::Arp | Source::Solicit) {
                         listen.ports.extend(self.wire_mac(g, n).map(|mac| (index, mac)));
                     } else if i.family == Family::Inet {
                         listen.arp.push(index);

@@ -65,6 +65,11 @@ impl Engine {
         if nic.settings.test_addresses.is_empty() && mode == ProbeMode::Auto {
             if self.uses_inet(g) {
                 wanted.push((Family::Inet, Source::Arp, false));
+            } else if group.lagg.is_some()
+                && self.faces(g).into_iter().any(|i| self.inventory.link_local(i).is_some())
+            {
+                wanted.push((Family::Inet6, Source::Solicit, false));
+                return wanted;
             }
             wanted.extend(self.inventory.link_local(index).map(|a| (Family::Inet6, Source::Echo(a), false)));
         }
@@ -199,7 +204,8 @@ impl Engine {
                 configured.iter().any(|a| a.address == source && a.contains(target))
                     || self.inventory.at(index, &source).any(|a| a.addr.contains(target))
             }
-            (Source::Arp, _) => {
+            (Source::Solicit, _) if is_link_local6(target) => true,
+            (Source::Arp | Source::Solicit, _) => {
                 let nets = group.addresses.iter().map(|a| a.addr);
                 let found = self.faces(g).into_iter().flat_map(|i| self.inventory.on(i));
                 nets.chain(found.map(|a| a.addr)).any(|net| !net.is_host() && net.contains(target))

@@ -24,6 +24,8 @@ pub enum Source {
     Echo(IpAddr),
     /// ARP requests, from a data address living on the NIC or from 0.0.0.0.
     Arp,
+    /// Neighbour Solicitations by a port of a lagg, from the link-local address that its link-layer address makes.
+    Solicit,
 }
 
 /// While nothing has ever answered on a NIC, losses are not believed for this long (spanning tree).
@@ -165,6 +167,7 @@ impl Instance {
             (Source::Echo(_), Family::Inet) => (Method::Echo, Some(Method::Arp)),
             (Source::Echo(_), Family::Inet6) => (Method::Echo, Some(Method::Solicit)),
             (Source::Arp, _) => (Method::Arp, None),
+            (Source::Solicit, _) => (Method::Solicit, None),
         };
         std::iter::once(own).chain(other.filter(|_| confirm == Confirm::All)).collect()
     }
@@ -283,8 +286,8 @@ impl Instance {
         }
     }
 
-    /// Judges an ARP reply, which names no probe: it answers the newest open one to its sender.
-    pub fn judge_arp(&mut self, from: IpAddr, at: Time) -> Answer {
+    /// Judges an ARP reply or a Neighbour Advertisement, which name no probe: it answers the newest open one to its sender.
+    pub fn judge_nameless(&mut self, from: IpAddr, at: Time) -> Answer {
         match self.ring.newest_open(&from).map(|p| (p.seq, p.sent)) {
             Some((seq, sent)) => self.accept(seq, sent, at),
             None => self.refuse(Refusal::Duplicate(0)),

@@ -4,7 +4,7 @@
 use crate::storm::{MARK, Steady};
 use crate::world::{LaggConfig, SOON, World};
 use mpath_model::status::InterfaceState;
-use mpath_testkit::{LanOptions, Sniffer, Stack, poll_until, wait_until, with_daemon};
+use mpath_testkit::{Capture, LanOptions, Sniffer, Stack, poll_until, wait_until, with_daemon};
 use mpath_wire::ethernet;
 use nix::sys::signal::Signal;
 use std::fs;
@@ -112,6 +112,14 @@ fn without_ipv4() {
         let more = "failure_detection_time = \"300ms\"".into();
         let config = LaggConfig { stack: Stack::NoIpv4, more, ..LaggConfig::default() };
         let world = World::start_on(mpath_testkit::Lan::new(options).unwrap(), &config);
+        let answered = || world.daemon.all_answered().unwrap().then_some(());
+        assert!(poll_until(SOON, answered).is_some(), "no answers: {}", world.picture());
+        let (lagg, standby) = (world.lan.nic_mac(0), Capture::incoming(&world.lan.switch, "p1").unwrap());
+        world.lan.blackhole(0).unwrap();
+        assert_eq!(standby.senders().get(&lagg), None, "before it is active");
+        world.expect_active("eth1");
+        world.lan.heal(0).unwrap();
+        world.expect_active("eth0");
         world.lan.cut(0).unwrap();
         world.expect_active("eth1");
         world.lan.plug(0).unwrap();
