@@ -19,6 +19,7 @@ mod progress;
 mod render;
 mod report;
 mod rng;
+mod scale;
 mod silent;
 mod stage;
 mod stats;
@@ -68,6 +69,8 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
         Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
         Scenario::Loss(options) => ("loss", loss::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Crash => ("crash", crash::run(&site, cli.runs, cli.seed)?),
+        Scenario::Scale(options) => ("scale", scale::run(&site, options, cli.runs)?),
+        Scenario::Idle(options) => ("idle", scale::idle(&site, options, cli.runs)?),
         Scenario::Silent(options) => ("silent", silent::run(&site, options, cli.runs, cli.seed)?),
     };
     Ok(Report {

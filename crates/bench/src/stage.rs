@@ -83,6 +83,11 @@ impl Stage {
         self.daemon.signal(signal)
     }
 
+    /// The daemon.
+    pub(crate) fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+
     /// Processor time that the daemon has used.
     pub(crate) fn processor_time(&self) -> Result<Duration, Error> {
         processor_time(&self.daemon)

@@ -5,7 +5,7 @@ use crate::metadata;
 use std::collections::BTreeMap;
 
 /// Each crate and the crates of the workspace it may use.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("mpath-model", &[]),
     ("mpath-wire", &["mpath-model"]),
     ("mpath-core", &["mpath-model", "mpath-wire"]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("mpath-bench", &["mpath-model", "mpath-wire", "mpath-linux", "mpath-ipc", "mpath-testkit"]),
     ("mpathctl", &["mpath-model", "mpath-ipc", "mpath-config", "mpath-testkit", "mpath-core"]),
     ("mpathd", &["mpath-model", "mpath-core", "mpath-config", "mpath-ipc", "mpath-linux"]),
+    ("mpath-fuzz", &[]),
     ("xtask", &[]),
 ];
 
