@@ -4,6 +4,7 @@
 //! What refuses requests at random, delays or loses events is not here but in [`crate::world`].
 
 mod address;
+mod lagg;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -247,8 +248,7 @@ impl Kernel {
                 Some(link) if !link.up => errno::ENETDOWN,
                 Some(_) => 0,
             },
-            // This kernel has groups only.
-            KernelOp::Lagg(_) => errno::EOPNOTSUPP,
+            KernelOp::Lagg(op) => self.lagg(op),
             KernelOp::AddVirtual { name, parent, mac } => self.add_virtual(name, *parent, *mac),
             KernelOp::DelLink(index) | KernelOp::SetLink { index, .. } if !self.links.contains_key(index) => {
                 errno::ENODEV

@@ -86,7 +86,7 @@ pub struct Arrival {
 
 impl Lan {
     /// Whether a packet leaves the NIC and reaches the switch.
-    fn leaves(&self, nic: Nic, rng: &mut Rng) -> bool {
+    pub fn leaves(&self, nic: Nic, rng: &mut Rng) -> bool {
         let p = &self.ports[nic];
         p.running && !p.path.tx_blocked && !rng.chance(p.path.tx_loss)
     }

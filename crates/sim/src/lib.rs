@@ -13,6 +13,7 @@ pub mod run;
 pub mod scenario;
 pub mod stats;
 pub mod trace;
+pub mod trunk;
 pub mod world;
 
 pub use run::{Outcome, Report, run_one, run_seeds};

@@ -6,6 +6,7 @@ use mpath_sim::churn::CHURN;
 use mpath_sim::duo::Duo;
 use mpath_sim::loss::{self, Model};
 use mpath_sim::trace::Trace;
+use mpath_sim::trunk::Trunk;
 use mpath_sim::world::World;
 use mpath_sim::{Report, run_seeds};
 use std::process::ExitCode;
@@ -167,7 +168,10 @@ fn main() -> ExitCode {
         stats.restarts,
         stats.duties
     );
-    println!("{} steps of two hosts with CARP, {} takeovers", stats.carp_steps, stats.takeovers);
+    println!(
+        "{} steps of two hosts with CARP, {} takeovers; {} steps of a host with a lagg, {} switches",
+        stats.carp_steps, stats.takeovers, stats.lagg_steps, stats.switches
+    );
     if outcome.broken.is_empty() {
         println!("no invariant broken");
         return ExitCode::SUCCESS;
@@ -195,7 +199,9 @@ fn traced(seed: u64) -> ExitCode {
     println!("{:?}", world.stats());
     println!("two hosts with CARP:");
     let duo = Duo::run(seed, Trace::print());
-    match world.violation().or(duo.violation()) {
+    println!("a host with a lagg:");
+    let trunk = Trunk::run(seed, Trace::print());
+    match world.violation().or(duo.violation()).or(trunk.violation()) {
         None => {
             println!("no invariant broken");
             ExitCode::SUCCESS

@@ -4,6 +4,7 @@ use crate::duo::Duo;
 use crate::invariants::Violation;
 use crate::stats::Stats;
 use crate::trace::Trace;
+use crate::trunk::Trunk;
 use crate::world::World;
 use mpath_model::Time;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,17 +25,23 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// Runs the worlds of one seed: that of a host with groups, and that of two hosts with a vhid.
+/// Runs the worlds of one seed: that of a host with groups, that of two hosts with a vhid, and that of a host with a lagg.
 pub fn run_one(seed: u64) -> Result<Stats, Violation> {
     let run = || {
-        let both = || (World::run(seed, Trace::off()), Duo::run(seed, Trace::off()));
-        catch_unwind(AssertUnwindSafe(both))
+        let all =
+            || (World::run(seed, Trace::off()), Duo::run(seed, Trace::off()), Trunk::run(seed, Trace::off()));
+        catch_unwind(AssertUnwindSafe(all))
     };
-    let outcome = |(world, duo): (World, Duo)| match world.violation().or(duo.violation()) {
+    let outcome = |(world, duo, trunk): (World, Duo, Trunk)| match world
+        .violation()
+        .or(duo.violation())
+        .or(trunk.violation())
+    {
         Some(v) => Err(v.clone()),
         None => {
             let (carp_steps, takeovers) = duo.counts();
-            Ok(Stats { carp_steps, takeovers, ..world.stats().clone() })
+            let (lagg_steps, switches) = trunk.counts();
+            Ok(Stats { carp_steps, takeovers, lagg_steps, switches, ..world.stats().clone() })
         }
     };
     let stats = run().map_err(|e| panicked(seed, &*e)).and_then(outcome)?;
@@ -57,12 +64,15 @@ fn panicked(seed: u64, payload: &(dyn std::any::Any + Send)) -> Violation {
 /// The violation again, with the steps that led to it.
 fn explain(violation: Violation) -> Report {
     let seed = violation.seed;
-    let both = || (World::run(seed, Trace::last(LINES)), Duo::run(seed, Trace::last(LINES)));
-    let trace = match catch_unwind(AssertUnwindSafe(both)) {
-        Ok((world, _)) if world.violation() == Some(&violation) => world.trace().lines().cloned().collect(),
-        Ok((_, duo)) if duo.violation() == Some(&violation) => duo.trace().lines().cloned().collect(),
-        Ok((world, duo)) if violation.invariant != "determinism" => {
-            vec![format!("a second run ended differently: {:?}, {:?}", world.violation(), duo.violation())]
+    let keep = || Trace::last(LINES);
+    let all = || (World::run(seed, keep()), Duo::run(seed, keep()), Trunk::run(seed, keep()));
+    let trace = match catch_unwind(AssertUnwindSafe(all)) {
+        Ok((world, ..)) if world.violation() == Some(&violation) => world.trace().lines().cloned().collect(),
+        Ok((_, duo, _)) if duo.violation() == Some(&violation) => duo.trace().lines().cloned().collect(),
+        Ok((.., trunk)) if trunk.violation() == Some(&violation) => trunk.trace().lines().cloned().collect(),
+        Ok(all) if violation.invariant != "determinism" => {
+            let others = [all.0.violation(), all.1.violation(), all.2.violation()];
+            vec![format!("a second run ended differently: {others:?}")]
         }
         Ok(_) | Err(_) => Vec::new(),
     };

@@ -32,6 +32,10 @@ pub struct Stats {
     /// Inputs handled by the engines of two hosts with a vhid, and how often one of them became master.
     pub carp_steps: u64,
     pub takeovers: u64,
+    /// Inputs handled by the engine of a host with a lagg, and how often that switched.
+    pub lagg_steps: u64,
+    /// See `lagg_steps`.
+    pub switches: u64,
     /// Fingerprint of all inputs and their times.
     pub digest: u64,
 }
@@ -88,6 +92,8 @@ impl Stats {
         self.duties += other.duties;
         self.carp_steps += other.carp_steps;
         self.takeovers += other.takeovers;
+        self.lagg_steps += other.lagg_steps;
+        self.switches += other.switches;
         self.digest ^= other.digest;
     }
 }

@@ -17,10 +17,10 @@ use crate::trace::Trace;
 use mpath_core::input::{BatchId, RequestId};
 use mpath_core::persist::Persistent;
 use mpath_core::{Action, Engine, Input};
-use mpath_model::kernel::{Heard, Listen, Neighbour, Packet, nud};
+use mpath_model::kernel::{Heard, Listen, Neighbour, Packet, ifa, nud};
 use mpath_model::{IfIndex, KernelEvent, Route, Settings, Time};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -147,6 +147,8 @@ pub struct World {
     pub(crate) carrier: Vec<bool>,
     pub(crate) daemon: Daemon,
     pub(crate) hostile: Hostile,
+    /// At which NIC a node of a segment believes an address to be.
+    pub(crate) believed: BTreeMap<(usize, usize, IpAddr), Nic>,
     /// The configuration file.
     pub(crate) file: Settings,
     /// A journal has been lost: nobody can know any more where adopted addresses and routes belong.
@@ -319,6 +321,7 @@ impl World {
             return;
         }
         let node = (*self.rng.pick(&nodes)).clone();
+        self.ask(segment, &node);
         for nic in 0..self.index.len() {
             let Some(index) = self.index[nic].filter(|_| self.lan.ports[nic].segment == segment) else {
                 continue;
@@ -340,6 +343,28 @@ impl World {
             }
         }
         self.collect_events();
+    }
+
+    /// A node that does not know where the host's addresses are asks.
+    fn ask(&mut self, segment: usize, node: &crate::lan::Node) {
+        let Some(n) = self.lan.segments[segment].iter().position(|x| x.mac == node.mac) else { return };
+        for nic in (0..self.index.len()).filter(|nic| self.lan.ports[*nic].segment == segment) {
+            let Some(index) = self.index[nic].filter(|_| self.lan.connected(nic)) else { continue };
+            for a in self.kernel.on(index).filter(|a| !a.has(ifa::TENTATIVE)) {
+                self.believed.entry((segment, n, a.addr.address)).or_insert(nic);
+            }
+        }
+    }
+
+    /// An announcement goes out: whoever is there believes it.
+    pub(crate) fn announce(&mut self, index: IfIndex, address: IpAddr) {
+        let Some(nic) = self.index.iter().position(|i| *i == Some(index)) else { return };
+        let segment = self.lan.ports[nic].segment;
+        if self.lan.leaves(nic, &mut self.rng) {
+            for n in (0..self.lan.segments[segment].len()).filter(|n| self.lan.segments[segment][*n].alive) {
+                self.believed.insert((segment, n, address), nic);
+            }
+        }
     }
 
     fn arrive(&mut self, nic: Nic, packet: Packet) {

@@ -75,6 +75,20 @@ impl World {
         six || networks || interfaces.iter().any(|i| !i.test_addresses.is_empty())
     }
 
+    /// Nobody on the link believes an address to be where it is not: its last move has been announced, or it has not moved.
+    fn believed(&self, group: usize) -> Result<(), String> {
+        for ((segment, node, address), nic) in &self.believed {
+            let mine = self.tracked.iter().find(|t| t.group == group && t.addr.address == *address);
+            let Some(t) = mine.filter(|t| !t.forgotten && *segment == group) else { continue };
+            let hosts = self.hosts(&t.addr);
+            if !hosts.is_empty() && !hosts.contains(nic) {
+                let name = &self.scenario.nics[*nic].name;
+                return Err(format!("node {node} believes {address} to be at {name}, it is on {hosts:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// No tentative or duplicate leftovers on a working NIC.
     fn no_duplicates(&self, group: usize) -> Result<(), String> {
         for n in self.scenario.members(group).filter(|n| self.perfect(*n)) {
@@ -155,6 +169,7 @@ impl World {
                 continue;
             }
             self.healthy(group, left.map(|(n, _)| n))?;
+            self.believed(group)?;
         }
         Ok(())
     }

@@ -36,8 +36,12 @@ impl World {
                 members.into_iter().for_each(|n| self.set_carrier(n, present));
             }
             Fault::Path { nic, path } => self.lan.ports[nic].path = path,
-            Fault::Node { segment, node, alive } => self.lan.segments[segment][node].alive = alive,
+            Fault::Node { segment, node, alive } => {
+                self.believed.retain(|(s, n, _), _| (*s, *n) != (segment, node));
+                self.lan.segments[segment][node].alive = alive;
+            }
             Fault::AllNodes { segment, alive } => {
+                self.believed.retain(|(s, ..), _| *s != segment);
                 self.lan.segments[segment].iter_mut().for_each(|n| n.alive = alive);
             }
             Fault::Admin { nic, up } => {

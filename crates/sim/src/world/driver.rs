@@ -102,6 +102,9 @@ impl World {
                 let errno = self.kernel.apply(op);
                 if errno == 0 {
                     self.answer_solicitation(op);
+                    if let KernelOp::Announce { index, address, .. } = op {
+                        self.announce(*index, *address);
+                    }
                 }
                 errno
             };

@@ -32,6 +32,7 @@ impl World {
             carrier: vec![true; count],
             daemon: Daemon::default(),
             hostile: Hostile::default(),
+            believed: Default::default(),
             file: scenario.settings.clone(),
             forgetful: false,
             disturbed: Time(0),
