@@ -33,6 +33,9 @@ pub(crate) struct Cli {
     /// Print data, with every sample, instead of a table
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Also draw every sample: an SVG for each case, into this directory
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) svg: Option<PathBuf>,
     /// Seed of the moments at which failures begin
     #[arg(long, value_name = "S", global = true, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -23,6 +23,7 @@ mod scale;
 mod silent;
 mod stage;
 mod stats;
+mod svg;
 mod tcp;
 
 use clap::Parser;
@@ -39,6 +40,12 @@ fn main() -> ExitCode {
         Ok(report) => {
             let text = if cli.json { render::json(&report) } else { render::text(&report) };
             print!("{text}");
+            if let Some(dir) = &cli.svg
+                && let Err(e) = svg::write(&report, dir)
+            {
+                eprintln!("mpath-bench: cannot write plots to {}: {e}", dir.display());
+                return ExitCode::FAILURE;
+            }
             if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(e) => {

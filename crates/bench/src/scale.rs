@@ -11,9 +11,9 @@ use crate::report::{Case, Check, Measure};
 use crate::stage::{PATIENCE, Site, Stage};
 use crate::stats::{Summary, ms};
 use cost::Cost;
-use mpath_model::status::ProbeState;
+use mpath_model::status::{ProbeState, Status};
 use mpath_testkit::daemon::DaemonOptions;
-use mpath_testkit::{Daemon, Error};
+use mpath_testkit::{Daemon, Error, poll_until};
 use network::Network;
 use std::time::Duration;
 
@@ -98,10 +98,14 @@ fn case(site: &Site, load: Load, lasting: Duration, runs: u32) -> Result<Case, E
     let daemon = Daemon::launch(&network.server, options)?;
     site.interrupt.remove_at_end(daemon.directory());
     daemon.wait_ready()?;
-    daemon.wait_status(PATIENCE + fdt * 3, "every NIC has had answers", |status| {
+    let well = |status: &Status| {
         let mut all = status.groups.iter().flat_map(|g| &g.interfaces);
         all.all(|i| i.probe == ProbeState::Ok && i.instances.len() == 2)
-    })?;
+    };
+    daemon.wait_status(PATIENCE + fdt * 3, "every NIC is probed in both families", well)?;
+    let mut answered = || daemon.all_answered().map_or_else(|e| Some(Err(e)), |all| all.then_some(Ok(())));
+    poll_until(PATIENCE + fdt * 3, &mut answered)
+        .unwrap_or_else(|| Err(Error::new("wait for answers in both families", daemon.log_text())))?;
     std::thread::sleep(SETTLING + fdt);
     let mut samples = Samples::default();
     for number in 1..=runs {

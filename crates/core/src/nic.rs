@@ -56,6 +56,8 @@ pub struct Nic {
     pub repaired: Time,
     /// When it appeared.
     pub appeared: Time,
+    /// It had failed when an earlier run wrote that down, and nothing has spoken for it since.
+    pub remembered: bool,
     /// Some probe, of whatever kind, has been answered since the NIC appeared: no quiet period any more.
     pub answered: bool,
     /// When it was set up last (admin up), until that has settled.
@@ -105,6 +107,7 @@ impl Nic {
             trailing: false,
             repaired: Time::default(),
             appeared: Time::default(),
+            remembered: false,
             answered: false,
             raised: None,
             link_ups: [None; LINK_UP_PER_MIN],

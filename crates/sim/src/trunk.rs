@@ -54,6 +54,8 @@ pub struct Trunk {
     engine: Option<Engine>,
     journal: Option<Persistent>,
     listen: Listen,
+    /// When the daemon was started last.
+    born: Time,
     asleep: bool,
     backlog: VecDeque<Input>,
     refuse: u32,
@@ -160,7 +162,7 @@ impl Trunk {
         if self.engine.is_some() {
             return;
         }
-        self.disturbed = self.now;
+        (self.disturbed, self.born) = (self.now, self.now);
         self.engine = Some(Engine::new(self.rng.next(), "0.0.0-sim"));
         self.feed(Input::Configure(self.settings.clone()));
         if let Some(journal) = self.journal.clone() {

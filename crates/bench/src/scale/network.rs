@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Echoes of which the cost of one is the mean.
 const ECHOES: u16 = 2000;
+/// On every link.
+const TARGET6: &str = "fe80::1";
 /// Longest wait for an answer on a cable within the machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -43,6 +45,7 @@ impl Network {
             let link = format!("link{pair}");
             let bridge = links.bridge(&link)?;
             links.add_address(&link, &format!("{}/24", address(pair, 1)))?;
+            links.add_address(&link, &format!("{TARGET6}/64"))?;
             for n in [2 * pair, 2 * pair + 1] {
                 let (nic, port) = (format!("eth{n}"), format!("p{n}"));
                 let [.., high, low] = n.to_be_bytes();
@@ -64,7 +67,7 @@ impl Network {
             let target = address(pair, 1);
             let _ = writeln!(
                 text,
-                "[[group]]\nname = \"g{pair}\"\nfailure_detection_time = \"{}ms\"\ntargets = [\"{target}\"]",
+                "[[group]]\nname = \"g{pair}\"\nfailure_detection_time = \"{}ms\"\ntargets = [\"{target}\", \"{TARGET6}\"]",
                 fdt.as_millis()
             );
             for n in [2 * pair, 2 * pair + 1] {

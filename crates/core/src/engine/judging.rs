@@ -148,17 +148,20 @@ impl Engine {
         let probing = group.settings.probe != ProbeMode::Link && !nic.offline;
         let neighbours = || group.nics.iter().any(|n| n.capable());
         let demanded = !nic.settings.test_addresses.is_empty();
+        // A failed NIC of an earlier run is not repaired by nobody having asked yet, where another one serves.
+        let remembered = probing && nic.remembered && group.nics.iter().any(crate::nic::Nic::usable);
         if !nic.probed() {
             let young = now - nic.appeared < TESTADDR_CONF_TIME;
             let awaited = nic.test_address_missing.is_some_and(|since| now - since < TESTADDR_CONF_TIME);
-            return probing && ((demanded && awaited) || (young && (demanded || neighbours())));
+            return probing && ((demanded && awaited) || (young && (demanded || remembered || neighbours())));
         }
-        nic.instances.iter().any(|i| i.configured || i.ring.sent > 0) || neighbours()
+        remembered || nic.instances.iter().any(|i| i.configured || i.ring.sent > 0) || neighbours()
     }
 
     fn repaired(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = false;
+        nic.remembered = false;
         nic.trailing = false;
         nic.port.dead = false;
         nic.repaired = now;

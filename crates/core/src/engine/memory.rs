@@ -30,6 +30,7 @@ impl Engine {
                 if let Some(id) = group.nic_named(&n.name) {
                     let nic = &mut group.nics[id];
                     (nic.failed, nic.offline) = (n.failed, n.offline);
+                    nic.remembered = n.failed;
                     nic.installed = n.installed.clone();
                 }
             }

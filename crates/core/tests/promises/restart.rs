@@ -57,6 +57,21 @@ fn a_failed_nic_stays_failed_until_it_has_proved_itself() {
     healthy(&mut lab);
 }
 
+/// Without a test address nothing is probed in the first moment: that is no proof that a path works again.
+#[test]
+fn a_failed_nic_without_a_test_address_stays_failed_until_it_has_proved_itself() {
+    let mut lab = Spec { four: false, hosts: 2, ..Spec::default() }.lab();
+    lab.silence(ETH0);
+    lab.run(secs(3));
+    assert_eq!(lab.state("eth0"), InterfaceState::Failed);
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(100));
+    assert_eq!(lab.said(), [] as [&str; 0]);
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
+    lab.heal(ETH0);
+    lab.until_said(secs(40), REPAIRED0);
+}
+
 // case 57
 #[test]
 fn a_nic_repaired_while_nobody_ran_needs_ten_answers() {

@@ -64,6 +64,7 @@ impl Trunk {
             engine: None,
             journal: None,
             listen: Default::default(),
+            born: now,
             asleep: false,
             backlog: VecDeque::new(),
             refuse: 0,
@@ -205,7 +206,9 @@ impl Trunk {
             }
             return;
         };
-        if self.silent(open, fdt * 2 + SLACK) {
+        // What this life of the daemon has never heard is no evidence.
+        let heard = self.changed[open] > self.born + fdt * 2;
+        if heard && self.silent(open, fdt * 2 + SLACK) {
             self.violate("off the silent port", format!("port {open} is silent, and still the active one"));
         }
     }
