@@ -13,7 +13,7 @@ pub mod advertised;
 mod routes;
 mod tables;
 
-pub use routes::{at_home, follows, is_rest_of, records};
+pub use routes::{at_home, bare_networks, follows, is_rest_of, records};
 pub use tables::rules;
 
 /// Requests in order, and the addresses they put on a NIC.

@@ -12,11 +12,13 @@ mod proof;
 
 use mpath_linux::Kernel;
 use mpath_linux::netlink::create::End;
-use mpath_model::kernel::{Hop, Inventory, KernelOp, Placing};
+use mpath_model::kernel::{Address, Hop, Inventory, KernelOp, Placing, ifa};
 use mpath_model::{IfIndex, Route};
 use mpath_testkit::lan::{ROUTER4, ROUTER6};
 use mpath_testkit::traffic::PORT;
-use mpath_testkit::{Daemon, Echo, Host, Lan, LanOptions, Tunnel, UdpStream, poll_until, with_daemon};
+use mpath_testkit::{
+    Daemon, Echo, Host, Lan, LanOptions, Tunnel, UdpStream, poll_until, wait_until, with_daemon,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -249,6 +251,46 @@ fn routes_of_every_kind_follow_and_come_back_exactly() {
                 });
             }
         }
+    });
+}
+
+/// NetworkManager tells the kernel to make no prefix routes, and makes them itself in the kernel's name.
+#[test]
+fn prefix_routes_in_the_kernels_name_come_back() {
+    with_daemon("prefix_routes_in_the_kernels_name_come_back", || {
+        let lan = Lan::new(LanOptions { configured: false, ..LanOptions::default() }).unwrap();
+        let eth0 = lan.server.index_of("eth0").unwrap();
+        let mut ops = Vec::new();
+        for (address, gateway) in [("192.0.2.10/24", ROUTER4), ("2001:db8:1::10/64", ROUTER6)] {
+            let addr: mpath_model::IfAddr = address.parse().unwrap();
+            let flags = ifa::NOPREFIXROUTE | ifa::PERMANENT | ifa::NODAD;
+            ops.push(KernelOp::AddAddress(Address { flags, ..Address::plain(eth0, addr) }));
+            let mut prefix = Route::onlink(addr.network(), eth0, 100, 2);
+            prefix.prefsrc = Some(addr.address).filter(|a| a.is_ipv4());
+            let mut default =
+                via(if addr.address.is_ipv4() { "0.0.0.0/0" } else { "::/0" }, &[(eth0, gateway)]);
+            default.metric = 100;
+            ops.extend([prefix, default].map(|r| KernelOp::AddRoute(r, Placing::After)));
+        }
+        apply(&lan.server, &ops);
+        let routes = |i: &Inventory| -> Vec<Route> {
+            i.routes.iter().filter(|r| r.table == 254 && r.metric == 100).cloned().collect()
+        };
+        let before = routes(&lan.server.inventory().unwrap());
+        assert_eq!(before.len(), 4, "{before:?}");
+        let config =
+            CONFIG.lines().filter(|l| !l.starts_with("test_addresses")).collect::<Vec<_>>().join("\n");
+        let daemon = Daemon::start(&lan.server, &config).unwrap();
+        let on = |nic: &str| ["192.0.2.10", "2001:db8:1::10"].iter().all(|a| lan.server.holders(a) == [nic]);
+        wait_until(SOON, "it is probed", || daemon.all_answered().unwrap());
+        for _ in 0..2 {
+            lan.cut(0).unwrap();
+            wait_until(SOON, "all is on eth1", || on("eth1"));
+            lan.plug(0).unwrap();
+            wait_until(SOON, "all is on eth0", || on("eth0"));
+            soon("its routes are as they were", &daemon, &lan.server, |i| routes(i) == before);
+        }
+        assert!(!daemon.log_text().contains("RTM_NEWROUTE"), "{}", daemon.log_text());
     });
 }
 

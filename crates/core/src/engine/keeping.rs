@@ -91,7 +91,8 @@ impl Engine {
         }
         for n in 0..group.nics.len() {
             let Some(index) = group.nics[n].index else { continue };
-            for route in self.inventory.routes_through(index).filter(|r| plan::follows(r, index)) {
+            let bare = plan::bare_networks(group, n);
+            for route in self.inventory.routes_through(index).filter(|r| plan::follows(r, index, &bare)) {
                 let known = |i: &usize| {
                     let h = &group.routes[*i];
                     (h.home == n && plan::at_home(group, route, h)) || plan::is_rest_of(group, route, h)

@@ -10,7 +10,7 @@ use crate::group::{Group, HomedAddress, HomedRoute, NicId};
 use crate::inventory::{Inventory, is_daemons};
 use crate::nic::Nic;
 use mpath_model::addr::{Family, is_link_local6};
-use mpath_model::kernel::{Hop, KernelOp, Placing, Route};
+use mpath_model::kernel::{Address, Hop, KernelOp, Placing, Route, ifa};
 use mpath_model::{IfAddr, IfIndex, PROTO_MPATHD};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -24,13 +24,27 @@ const LAST_METRIC: u32 = 7700;
 const BEST_METRIC6: u32 = 128;
 
 /// Whether a route found on a member follows that member: an ordinary unicast route through it, put there by an
-/// administrator or a network manager.
-pub fn follows(r: &Route, index: IfIndex) -> bool {
+/// administrator or a network manager. `bare` are the member's [`bare_networks`].
+pub fn follows(r: &Route, index: IfIndex, bare: &BTreeSet<IfAddr>) -> bool {
     let ordinary = r.kind == 1 && r.nexthop_id.is_none() && r.expires.is_none() && r.table != 255;
-    // 1 redirect, 2 kernel, 9 router advertisement.
-    let stays = [1, 2, 9, PROTO_MPATHD].contains(&r.protocol) || is_daemons(r);
+    // 1 redirect, 9 router advertisement.
+    let stays = [1, 9, PROTO_MPATHD].contains(&r.protocol) || is_daemons(r);
+    let kernels = r.protocol == RTPROT_KERNEL && !bare.contains(&r.dst);
     let local = is_link_local6(&r.dst.address) || r.dst.address.is_multicast();
-    ordinary && r.uses(index) && !stays && !local
+    ordinary && r.uses(index) && !stays && !kernels && !local
+}
+
+/// Networks of a member for which the kernel makes no route, because all addresses say so: NetworkManager makes the routes
+/// itself, in the kernel's name, and the kernel takes them away with the address but does not bring them back.
+pub fn bare_networks(group: &Group, nic: NicId) -> BTreeSet<IfAddr> {
+    let found = || group.addresses.iter().filter(|a| a.home == nic).filter_map(|a| a.found.as_ref());
+    let bare = |a: &&Address| a.has(ifa::NOPREFIXROUTE);
+    let mut networks: BTreeSet<IfAddr> = found().filter(bare).map(|a| a.addr.network()).collect();
+    if !networks.is_empty() {
+        let made: BTreeSet<IfAddr> = found().filter(|a| !bare(a)).map(|a| a.addr.network()).collect();
+        networks.retain(|n| !made.contains(n));
+    }
+    networks
 }
 
 /// All records of the route that this record is about: one for each member that it leads through.
@@ -110,7 +124,9 @@ pub(super) fn plan(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
             continue;
         }
         if away(group, r) {
-            wanted.extend(moved(group, inv, r));
+            // Networks of data addresses have routes of our own.
+            let copy = moved(group, inv, r).filter(|_| r.route.protocol != RTPROT_KERNEL);
+            wanted.extend(copy);
         } else if link(group, inv, r.host).is_some_and(|l| l.up) {
             let route = home_route(group, r);
             if (group.retiring || group.nics[r.home].usable()) && !there(inv, &route) {

@@ -52,6 +52,7 @@ impl World {
             Fault::Remove { nic } => {
                 if let Some(index) = self.index[nic].take() {
                     self.removed[nic] = true;
+                    self.goes_with(nic);
                     self.kernel.remove_link(index);
                 }
             }
@@ -97,6 +98,19 @@ impl World {
     fn reload(&mut self, settings: Settings) {
         self.file = settings.clone();
         self.feed(Input::Configure(settings));
+    }
+
+    /// What is found on a NIC that is no member, by the file of the moment, goes with it: nobody was to look after it.
+    fn goes_with(&mut self, nic: Nic) {
+        let name = &self.scenario.nics[nic].name;
+        if self.file.groups.iter().any(|g| g.interfaces.iter().any(|i| i.name == *name)) {
+            return;
+        }
+        self.found_routes.retain(|(n, _)| *n != nic);
+        for t in 0..self.tracked.len() {
+            let gone = !self.tracked[t].declared && self.hosts(&self.tracked[t].addr) == [nic];
+            self.tracked[t].forgotten |= gone;
+        }
     }
 
     fn note_mistreatment(&mut self) {

@@ -16,15 +16,7 @@ pub const SOON: Duration = Duration::from_secs(30);
 /// Packets per second.
 const RATE: u32 = 1000;
 /// Directories that are replaced by empty ones.
-const PRIVATE: [&str; 7] = [
-    "/etc/systemd",
-    "/etc/network",
-    "/etc/NetworkManager",
-    "/var/lib/dhcpcd",
-    "/var/lib/NetworkManager",
-    "/usr/lib/NetworkManager/conf.d",
-    "/var/lib/systemd",
-];
+const PRIVATE: [&str; 3] = ["/etc/systemd", "/etc/network", "/var/lib/systemd"];
 
 pub struct Stage {
     echo: OnceCell<Echo>,
@@ -63,37 +55,20 @@ impl Stage {
         tmpfs("/run");
         PRIVATE.iter().filter(|dir| Path::new(dir).is_dir()).for_each(|dir| tmpfs(dir));
         // Everybody is root here: no other user exists in this namespace.
-        let users = ["root", "systemd-network", "messagebus", "dhcpcd"];
+        let users = ["root", "systemd-network"];
         let line = |user: &&str| format!("{user}:x:0:0::/:/bin/sh\n");
         replace("/etc/passwd", &users.iter().map(line).collect::<String>());
         let line = |user: &&str| format!("{user}:x:0:\n");
-        replace("/etc/group", &users.iter().chain(&["netdev"]).map(line).collect::<String>());
+        replace("/etc/group", &users.iter().map(line).collect::<String>());
         write("/etc/systemd/network/99-none.network", "[Match]\nName=none\n");
         let hooks = ["pre-up", "up", "down", "post-down"].map(|when| format!("/etc/network/if-{when}.d"));
-        let dirs = ["/run/systemd/netif", "/run/network", "/run/dbus", "/run/dhcpcd"].map(str::to_owned);
+        let dirs = ["/run/systemd/netif", "/run/network"].map(str::to_owned);
         hooks.iter().chain(&dirs).for_each(|dir| fs::create_dir_all(dir).unwrap());
         // Without udev: programs that find /sys read-only do not wait for it.
         let none: Option<&str> = None;
         let sys = || mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::MS_RDONLY, none);
         lan.server.run(sys).unwrap();
         Stage { echo: OnceCell::new(), daemon: OnceCell::new(), lan }
-    }
-
-    /// A message bus for everybody here.
-    #[allow(dead_code, reason = "of use to NetworkManager alone")]
-    pub fn bus(&self) -> Process {
-        let text = "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\" \
-                    \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\">\n<busconfig><type>system</type>\
-                    <listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>\
-                    <policy context=\"default\"><allow send_destination=\"*\" eavesdrop=\"true\"/>\
-                    <allow eavesdrop=\"true\"/><allow own=\"*\"/><allow user=\"*\"/></policy></busconfig>\n";
-        write("/run/dbus/system.conf", text);
-        let mut command = Command::new("/usr/bin/dbus-daemon");
-        command.args(["--config-file=/run/dbus/system.conf", "--nofork", "--nopidfile"]);
-        let bus = self.lan.server.spawn(command).unwrap();
-        let there = poll_until(SOON, || Path::new("/run/dbus/system_bus_socket").exists().then_some(()));
-        assert!(there.is_some(), "no message bus: {:?}", bus.log());
-        bus
     }
 
     /// Starts mpathd over both NICs: it adopts what it finds.
