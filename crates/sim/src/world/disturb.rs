@@ -18,6 +18,7 @@ impl World {
         let wanted = if calm { self.duties_of(fault) } else { Vec::new() };
         self.disturbed = self.now;
         self.do_fault(fault);
+        self.routes_go_with_down();
         self.sync_ports();
         let foreign = matches!(fault, Fault::DeleteDeclared { .. });
         self.note_presence(foreign);
@@ -50,9 +51,9 @@ impl World {
                 }
             }
             Fault::Remove { nic } => {
+                self.goes_with(nic);
                 if let Some(index) = self.index[nic].take() {
                     self.removed[nic] = true;
-                    self.goes_with(nic);
                     self.kernel.remove_link(index);
                 }
             }
@@ -102,8 +103,7 @@ impl World {
 
     /// What is found on a NIC that is no member, by the file of the moment, goes with it: nobody was to look after it.
     fn goes_with(&mut self, nic: Nic) {
-        let name = &self.scenario.nics[nic].name;
-        if self.file.groups.iter().any(|g| g.interfaces.iter().any(|i| i.name == *name)) {
+        if self.is_member(nic) {
             return;
         }
         self.found_routes.retain(|(n, _)| *n != nic);
@@ -111,6 +111,19 @@ impl World {
             let gone = !self.tracked[t].declared && self.hosts(&self.tracked[t].addr) == [nic];
             self.tracked[t].forgotten |= gone;
         }
+    }
+
+    /// The routes of a NIC that is no member and is down: the kernel has none for it.
+    fn routes_go_with_down(&mut self) {
+        let up = |w: &World, nic: Nic| w.index[nic].and_then(|i| w.kernel.link(i)).is_some_and(|l| l.up);
+        let lost: Vec<Nic> =
+            (0..self.scenario.nics.len()).filter(|n| !self.is_member(*n) && !up(self, *n)).collect();
+        self.found_routes.retain(|(n, _)| !lost.contains(n));
+    }
+
+    fn is_member(&self, nic: Nic) -> bool {
+        let name = &self.scenario.nics[nic].name;
+        self.file.groups.iter().any(|g| g.interfaces.iter().any(|i| i.name == *name))
     }
 
     fn note_mistreatment(&mut self) {

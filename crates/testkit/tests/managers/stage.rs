@@ -2,13 +2,12 @@
 //! files: whatever they write or read below /etc, /run and /var/lib is nobody else's.
 
 use mpath_testkit::traffic::PORT;
-use mpath_testkit::{Daemon, Echo, GroupConfig, Lan, LanOptions, Process, UdpStream, poll_until};
+use mpath_testkit::{Daemon, Echo, GroupConfig, Lan, LanOptions, UdpStream, poll_until};
 use nix::mount::{MsFlags, mount};
 use std::cell::OnceCell;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// Generous: a loaded machine, not a measurement.
