@@ -39,6 +39,8 @@ pub(crate) struct Observer {
 pub(crate) struct Seen {
     pub(crate) present: Duration,
     pub(crate) announced: Duration,
+    /// Longest time that the observer did not look, until all were present: somebody else had its processor.
+    pub(crate) blind: Duration,
 }
 
 /// An observation under way.
@@ -88,14 +90,14 @@ impl Observer {
 }
 
 impl Armed<'_> {
-    /// What was seen.
-    pub(crate) fn wait(self, patience: Duration) -> Result<Seen, Error> {
+    /// What was seen of `who`.
+    pub(crate) fn wait(self, who: &str, patience: Duration) -> Result<Seen, Error> {
         match self.0.results.recv_timeout(patience) {
             Ok(took) => Ok(took),
             Err(RecvTimeoutError::Timeout) => {
                 self.0.stop.store(true, Ordering::Relaxed);
                 Err(Error::new(
-                    "observe a move",
+                    format!("observe a move by {who}"),
                     format!("not all addresses came and were announced within {patience:?}"),
                 ))
             }
@@ -160,11 +162,15 @@ fn observation(
     stop: &AtomicBool,
 ) -> Option<Seen> {
     let (mut begun, mut present) = (None, None);
+    let (mut looked, mut blind) = (Instant::now(), Duration::ZERO);
     let mut arrived = 0;
     let mut told = HashSet::new();
     while !stop.load(Ordering::Relaxed) {
         let _ = socket.read_ahead();
         let now = Instant::now();
+        // What is late before the end of a move makes it look shorter or longer; what comes before the cut does neither.
+        blind = if begun.is_none() { now - looked } else { blind.max(now - looked) };
+        looked = now;
         socket.hand_out(|kind, _, _, payload| {
             let word =
                 |at: usize| payload.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
@@ -185,7 +191,7 @@ fn observation(
             present = Some(now - begun);
         }
         if let Some(present) = present.filter(|_| told.len() >= count) {
-            return Some(Seen { present, announced: begun.elapsed() });
+            return Some(Seen { present, announced: begun.elapsed(), blind });
         }
     }
     None
