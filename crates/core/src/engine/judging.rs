@@ -85,6 +85,7 @@ impl Engine {
             Cause::Port => "no frame passes between it and the other members",
         };
         self.tell(out, diag::nic_failure(self.about(g, n), cause));
+        self.switch_at_once(g, out);
     }
 
     /// Everything is dead: nothing moves, and hosts are looked for anew, since they may all have died at once.
@@ -169,6 +170,7 @@ impl Engine {
         self.dirty = true;
         self.tell(out, diag::nic_repair(self.about(g, n)));
         self.group_back(now, g);
+        self.switch_at_once(g, out);
     }
 
     /// A failed group comes back through its first usable NIC, repaired or put back online.

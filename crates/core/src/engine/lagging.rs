@@ -95,6 +95,13 @@ impl Engine {
         }
     }
 
+    /// A verdict over a port: what it asks from here on, it asks with the link-layer address that it has after the switch.
+    pub(super) fn switch_at_once(&mut self, g: GroupId, out: &mut Vec<Action>) {
+        if self.groups[g].lagg.is_some() {
+            self.choose_ports(self.now, out);
+        }
+    }
+
     /// Chooses the active port of each lagg.
     pub(super) fn choose_ports(&mut self, now: Time, out: &mut Vec<Action>) {
         for g in 0..self.groups.len() {

@@ -41,7 +41,12 @@ fn a_silent_path_behind_a_living_link() {
         wait_until(SOON, "both ports have answers", || world.daemon.all_answered().unwrap());
         world.lan.blackhole(0).unwrap();
         world.expect_active("eth1");
+        world.lan.heal(0).unwrap();
+        world.expect_active("eth0");
         world.assert_tcp_survived();
+        // Nothing was to leave by a port that was not active any more.
+        let log = world.daemon.log_text();
+        assert!(!log.contains("sendto"), "{log}");
     });
 }
 
