@@ -18,7 +18,7 @@ use mpath_core::input::{BatchId, RequestId};
 use mpath_core::persist::Persistent;
 use mpath_core::{Action, Engine, Input};
 use mpath_model::kernel::{Heard, Listen, Neighbour, Packet, ifa, nud};
-use mpath_model::{IfIndex, KernelEvent, Route, Settings, Time};
+use mpath_model::{IfAddr, IfIndex, KernelEvent, Route, Settings, Time};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::IpAddr;
@@ -159,6 +159,8 @@ pub struct World {
     pub(crate) mistreated: Option<Time>,
     pub(crate) tracked: Vec<Tracked>,
     pub(crate) duties: Vec<Duty>,
+    /// When declared addresses were deleted by hand.
+    pub(crate) deletions: Vec<(IfAddr, Time)>,
     /// Routes found at the start, and their NICs.
     pub(crate) found_routes: Vec<(Nic, Route)>,
     pub(crate) removed: Vec<bool>,

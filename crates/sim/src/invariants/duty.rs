@@ -111,8 +111,11 @@ impl World {
         let status = self.status();
         let fine = |n: Nic| self.interface(&status, n).is_some_and(|i| i.state == InterfaceState::Ok);
         let t = self.tracked.iter().position(|t| t.group == group && t.addr == addr);
+        // Whoever takes it away a fourth time within a minute is not fought, for another minute.
+        let recent = |(a, at): &&(_, Time)| *a == addr && self.now - *at < Duration::from_secs(120);
+        let fought = self.deletions.iter().filter(recent).count() > 3;
         match t {
-            Some(t) if self.scenario.members(group).any(|n| fine(n) && self.perfect(n)) => {
+            Some(t) if !fought && self.scenario.members(group).any(|n| fine(n) && self.perfect(n)) => {
                 vec![Duty { due: self.now + Duration::from_secs(1), what: What::Restored(t) }]
             }
             _ => Vec::new(),

@@ -161,6 +161,7 @@ impl World {
 
     fn delete_declared(&mut self, group: usize, address: usize) {
         let addr = self.scenario.settings.groups[group].addresses[address].address;
+        self.deletions.push((addr, self.now));
         let on: Vec<u32> =
             self.kernel.addresses().iter().filter(|a| a.addr == addr).map(|a| a.index).collect();
         for index in on {
