@@ -98,6 +98,10 @@ impl Destinations {
             let better = |to: &NicId| !group.nics[*to].doubtful() && group.nics[*to].proven();
             return elsewhere.filter(better).unwrap_or(host);
         }
+        if home == host && at.settings.standby && at.usable() {
+            // It would be sent back at once by whoever loses a lot.
+            return elsewhere.filter(|to| !group.nics[*to].doubtful()).unwrap_or(host);
+        }
         let misplaced = (!at.usable() && !awaited) || (home == host && at.settings.standby);
         if !misplaced {
             return host;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::group::HomedAddress;
+use mpath_model::Time;
 use mpath_model::settings::{self, Interface};
 
 /// `names` with a trailing `*` are standby. Each NIC that is not standby is home to one address.
@@ -62,6 +63,21 @@ fn a_standby_takes_over_and_gives_back() {
     g.nics[0].failed = false;
     settle(&mut g);
     assert_eq!(hosts(&g), "a b");
+}
+
+/// What is at home on a standby is not sent to and fro between it and a NIC that loses a lot.
+#[test]
+fn a_standby_keeps_its_own_beside_a_nic_that_loses_a_lot() {
+    let mut g = group("a s*", true);
+    add(&mut g, 1, "192.0.2.20/24");
+    settle(&mut g);
+    assert_eq!(hosts(&g), "a a");
+    g.nics[0].distrusted = Some(Time(1));
+    settle(&mut g);
+    assert_eq!(hosts(&g), "s s");
+    g.nics[0].distrusted = None;
+    settle(&mut g);
+    assert_eq!(hosts(&g), "a a");
 }
 
 #[test]
