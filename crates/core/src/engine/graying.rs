@@ -11,8 +11,8 @@ use mpath_model::settings::Confirm;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Detection times over which loss condemns a NIC: enough for the probes that a judgement needs. Over twice as many it must
-/// not have been much less, since chance deals bad hands.
+/// Detection times over which loss condemns a NIC: enough for the probes that a judgement needs. Over twice as many, and over
+/// all that is remembered, it must not have been much less, since chance deals bad hands.
 const CONDEMNED: u32 = 3;
 /// Detection times over which a sibling must have been clean, or a NIC that was not; the ring holds no more.
 const CLEAN: u32 = 7;
@@ -64,7 +64,7 @@ impl Engine {
         let (max_loss, last) = (group.settings.thresholds.max_loss, nic.gray_last);
         let own = self.tally(now, g, n, fdt * CONDEMNED);
         let lasting = self.tally(now, g, n, fdt * CONDEMNED * 2);
-        let losing = own.bad(max_loss) && lasting.bad(max_loss * 4 / 5);
+        let losing = own.bad(max_loss) && lasting.bad(max_loss * 4 / 5) && recent.bad(max_loss * 3 / 5);
         if !(losing || slow && recent.asked >= gray::ENOUGH) {
             return;
         }

@@ -44,7 +44,8 @@ impl Engine {
     }
 
     /// Whether a path has lost something of late, before it fell silent. Where losses come in bursts, silence is less of a
-    /// sign: the verdict waits until nine tenths of the detection time are over. A path that was clean is given up as soon as enough was asked.
+    /// sign: the verdict waits until the detection time is nearly over. A path that was clean is given up as soon as enough
+    /// was asked.
     fn lost_before(&self, now: Time, g: GroupId, n: NicId) -> bool {
         let group = &self.groups[g];
         let nic = &group.nics[n];

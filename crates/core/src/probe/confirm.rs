@@ -87,9 +87,12 @@ pub fn missed_at(sent: Time, deadline: Time, interval: Duration) -> Time {
     sent + (usual + usual / 2).clamp(GRACE.min(interval / 2), interval)
 }
 
+/// Kept of the detection time for what a verdict takes, at most.
+const RESERVE: Duration = Duration::from_millis(10);
+
 /// When a verdict is made on what there is: a little before the detection time, counted from the last sign of life, ends.
 fn last_call(life: Time, fdt: Duration) -> Time {
-    life + (fdt - fdt / 28)
+    life + (fdt - RESERVE.min(fdt / 28))
 }
 
 impl Confirm {
@@ -177,9 +180,9 @@ impl Confirm {
         self.life.is_none_or(|life| now >= last_call(life, fdt))
     }
 
-    /// Whether less than nine tenths of the detection time have passed since the last sign of life.
+    /// Whether a tenth of the detection time, or a moment of a long one, is still left since the last sign of life.
     pub fn early(&self, now: Time, fdt: Duration) -> bool {
-        self.life.is_some_and(|life| now < life + fdt * 9 / 10)
+        self.life.is_some_and(|life| now < life + (fdt - (RESERVE * 2).min(fdt / 10)))
     }
 
     /// When something is to be done next, while there is doubt.
