@@ -28,6 +28,9 @@ impl Kernel {
             LaggOp::Attach { lagg, port, .. } => {
                 let mac = self.links.get(lagg).and_then(|l| l.mac);
                 self.alter(*port, |l| (l.master, l.passes, l.mac) = (Some(*lagg), Some(false), mac));
+                // The driver keeps IPv6 off its ports.
+                let six: Vec<_> = self.on(*port).map(|a| a.addr).filter(|a| a.address.is_ipv6()).collect();
+                six.iter().for_each(|addr| self.drop_address(*port, addr));
                 self.settle_lagg(*lagg);
             }
             LaggOp::Detach { port, .. } => {
