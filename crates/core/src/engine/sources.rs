@@ -63,12 +63,13 @@ impl Engine {
             wanted.extend(unique.map(|a| (Family::of(&a), Source::Echo(a), true)));
         }
         if nic.settings.test_addresses.is_empty() && mode == ProbeMode::Auto {
-            if self.uses_inet(g) {
-                wanted.push((Family::Inet, Source::Arp, false));
-            } else if group.lagg.is_some()
-                && self.faces(g).into_iter().any(|i| self.inventory.link_local(i).is_some())
-            {
-                wanted.push((Family::Inet6, Source::Solicit, false));
+            let inet = self.uses_inet(g);
+            wanted.extend(inet.then_some((Family::Inet, Source::Arp, false)));
+            if group.lagg.is_some() {
+                // What the kernel itself sends from a port carries the lagg's MAC: only frames made here may leave one.
+                let speaks = |i| self.inventory.link_local(i).is_some();
+                let inet6 = !inet && self.faces(g).into_iter().any(speaks);
+                wanted.extend(inet6.then_some((Family::Inet6, Source::Solicit, false)));
                 return wanted;
             }
             wanted.extend(self.inventory.link_local(index).map(|a| (Family::Inet6, Source::Echo(a), false)));
