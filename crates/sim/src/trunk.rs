@@ -34,6 +34,8 @@ enum Coming {
     Link(IfIndex),
     Start,
     Wake,
+    /// Somebody on the link asks for somebody, as hosts do all the time.
+    Chatter,
 }
 
 /// See the module.
@@ -76,6 +78,7 @@ impl Trunk {
     pub fn run(seed: u64, trace: Trace) -> Trunk {
         let mut trunk = Trunk::new(seed, trace);
         trunk.start();
+        trunk.soon(Duration::ZERO, Coming::Chatter);
         let fdt = trunk.settings.laggs[0].failure_detection_time;
         trunk.pass(fdt * 4 + Duration::from_secs(5));
         for _ in 0..DISTURBANCES {
@@ -148,6 +151,13 @@ impl Trunk {
                 self.events();
             }
             Coming::Start => self.start(),
+            Coming::Chatter => {
+                for a in self.lan.chatter(0, &mut self.rng) {
+                    self.soon(a.after, Coming::Arrive(a.nic, a.packet));
+                }
+                let pause = self.rng.duration(Duration::from_secs(1), Duration::from_secs(5));
+                self.soon(pause, Coming::Chatter);
+            }
             Coming::Wake => {
                 self.asleep = false;
                 self.events();
