@@ -88,6 +88,8 @@ pub struct HomedAddress {
     pub known: bool,
     /// The kernel has shown it on its host since it was put there.
     pub seen: bool,
+    /// Where the neighbours were told last that it is.
+    pub told: Option<IfIndex>,
 }
 
 impl HomedAddress {
@@ -102,6 +104,7 @@ impl HomedAddress {
             missing: None,
             known: false,
             seen: false,
+            told: None,
         }
     }
 }

@@ -144,6 +144,10 @@ fn data_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
             plan.clean(KernelOp::AddAddress(as_found), hold);
         }
         let refused = there.is_some_and(|t| t.has(ifa::DADFAILED));
+        // It never went from here, and the neighbours believe it to be elsewhere.
+        if a.told.is_some_and(|at| at != link.index) && there.is_some_and(serves) {
+            plan.placed.push((link.index, a.addr.address));
+        }
         if (there.is_some() && !refused) || !accepts(link, a.addr.family()) {
             continue;
         }

@@ -36,6 +36,10 @@ impl Engine {
             group.settled = plan.make.is_empty() && plan.held == 0;
             group.clean = group.settled && plan.clean.is_empty() && (group.lagg.is_none() || laggs == 0);
             placed.extend(&plan.placed);
+            for (index, address) in &plan.placed {
+                let of = group.addresses.iter_mut().filter(|a| a.addr.address == *address);
+                of.for_each(|a| a.told = Some(*index));
+            }
             ops.extend(self.stuck_gateways(&plan));
             ops.extend(plan.make);
             ops.extend(self.solicitations(g, &plan.placed));

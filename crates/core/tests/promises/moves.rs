@@ -1,7 +1,7 @@
 //! Where addresses go, and home again (mpathd-behaviour.md 3.4, 3.9 to 3.15): cases 34 to 38.
 
 use crate::common::*;
-use mpath_model::kernel::Sysctl;
+use mpath_model::kernel::{KernelOp, Sysctl};
 use mpath_model::status::{GroupState, InterfaceState};
 
 const QUIET: [&str; 0] = [];
@@ -275,4 +275,25 @@ fn standbys_are_probed_and_an_idle_one_is_not_active() {
     assert!(lab.probes(ETH1).len() > 30);
     assert!(!lab.nic("eth1").active && lab.nic("eth0").active);
     assert_eq!(lab.said(), QUIET);
+}
+
+/// The old copy could not be taken off before the NIC came back: then nothing has to be put there, and yet the neighbours
+/// have to hear of it.
+#[test]
+fn an_address_that_never_left_home_is_announced_there_again() {
+    let mut lab = Spec::default().lab();
+    lab.kernel.refuse.push((|op| matches!(op, KernelOp::DelAddress { .. }), 16));
+    lab.silence(ETH0);
+    lab.run(secs(3));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0, ETH1]);
+    lab.kernel.refuse.clear();
+    lab.kernel.refuse.push((|op| matches!(op, KernelOp::DelAddress { index: ETH0, .. }), 16));
+    lab.heal(ETH0);
+    lab.run(secs(30));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
+    let told = lab.ops.iter().rev().find_map(|(_, op)| match op {
+        KernelOp::Announce { index, address, .. } if *address == ip("192.0.2.10") => Some(*index),
+        _ => None,
+    });
+    assert_eq!(told, Some(ETH0));
 }
