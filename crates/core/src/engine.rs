@@ -214,9 +214,7 @@ impl Engine {
             self.settle(now, out);
         }
         self.chronicle.note(now, &out[first..]);
-        if out.len() - first > 1 {
-            out[first..].sort_by_key(order);
-        }
+        out[first..].sort_by_key(order);
     }
 
     /// When [`Input::Tick`] is due next.

@@ -15,6 +15,7 @@ use crate::engine::Port;
 use crate::findings::{DeafTo, Minutes};
 use crate::probe::confirm::Confirm;
 use crate::probe::instance::Instance;
+use crate::probe::ring::{Fate, Probe};
 use mpath_model::addr::Family;
 use mpath_model::settings::Interface;
 use mpath_model::{IfAddr, IfIndex, Time};
@@ -161,6 +162,13 @@ impl Nic {
     /// The instance of a family.
     pub fn instance(&mut self, family: Family) -> Option<&mut Instance> {
         self.instances.iter_mut().find(|i| i.family == family)
+    }
+
+    /// Whether a probe that was sent since `from`, or the last repair, and before `to` is lost.
+    pub fn has_lost(&self, from: Time, to: Time) -> bool {
+        let from = from.max(self.repaired);
+        let lost = |p: &Probe| p.sent < to && p.target.is_some() && matches!(p.fate, Fate::Lost(_));
+        self.instances.iter().any(|i| i.ring.newest_first().take_while(|p| p.sent >= from).any(lost))
     }
 
     /// Sequence number of the next probe of a family.

@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// What makes and proves the digests of each vhid.
 pub type Keys = HashMap<CarpId, Authenticator>;
@@ -98,17 +98,19 @@ impl Probes {
 
     /// Descriptors that are open now.
     pub fn fds(&self) -> Vec<RawFd> {
-        let echo = self.echo.values().map(EchoSocket::fd);
-        let frames = self.listeners.values().chain(self.ports.values()).map(Listener::fd);
-        echo.chain(frames).chain(self.adverts.fds()).collect()
+        self.sockets().map(|fd| fd.as_raw_fd()).chain(self.adverts.fds()).collect()
+    }
+
+    /// Those of probes, CARP's aside.
+    fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let echo = self.echo.values().map(AsFd::as_fd);
+        echo.chain(self.listeners.values().chain(self.ports.values()).map(AsFd::as_fd))
     }
 
     /// Those on which something may be waiting: one system call instead of one for each.
     pub fn ready(&self) -> Vec<RawFd> {
-        let echo = self.echo.values().map(AsFd::as_fd);
-        let frames = self.listeners.values().chain(self.ports.values()).map(AsFd::as_fd);
         let mut polled: Vec<PollFd<'_>> =
-            echo.chain(frames).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+            self.sockets().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let failed = poll(&mut polled, PollTimeout::ZERO).is_err();
         let waiting = polled.iter().filter(|p| failed || p.any() != Some(false));
         waiting.map(|p| p.as_fd().as_raw_fd()).chain(self.adverts.fds()).collect()

@@ -20,6 +20,3 @@ pub mod ndisc;
 pub mod probe;
 
 pub use error::Error;
-
-#[cfg(test)]
-mod fuzz;

@@ -7,6 +7,8 @@ use crate::plan::{self, Plan};
 use mpath_model::kernel::{KernelOp, Sysctl};
 use mpath_model::{IfIndex, Time};
 use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What was done and is not seen within this time is looked for: its event may be on the way, or lost.
@@ -36,9 +38,9 @@ impl Engine {
             group.settled = plan.make.is_empty() && plan.held == 0;
             group.clean = group.settled && plan.clean.is_empty() && (group.lagg.is_none() || laggs == 0);
             placed.extend(&plan.placed);
-            for (index, address) in &plan.placed {
-                let of = group.addresses.iter_mut().filter(|a| a.addr.address == *address);
-                of.for_each(|a| a.told = Some(*index));
+            let told: BTreeMap<IpAddr, IfIndex> = plan.placed.iter().map(|(index, a)| (*a, *index)).collect();
+            for a in &mut group.addresses {
+                a.told = told.get(&a.addr.address).copied().or(a.told);
             }
             ops.extend(self.stuck_gateways(&plan));
             ops.extend(plan.make);

@@ -78,9 +78,9 @@ impl Claims {
         }
     }
 
-    /// Whether a request has to wait for an answer.
+    /// Whether a request has to wait for an answer; one that is given up waits for more than that.
     pub(super) fn hold(&self, op: &KernelOp) -> bool {
-        self.given_up(op) || self.of(op).is_some_and(|c| !c.taken)
+        self.of(op).is_some_and(|c| !c.taken)
     }
 
     /// Whether a request is given up for now. An IPv6 one asks anew when its rest is over.
@@ -154,7 +154,7 @@ impl Engine {
         if self.claims.next().is_none_or(|t| t > now) {
             return;
         }
-        let mut free = Vec::new();
+        let mut free = BTreeSet::new();
         for (address, claim) in &mut self.claims.open {
             if claim.due(address).is_none_or(|t| t > now) {
                 continue;
@@ -168,19 +168,17 @@ impl Engine {
             };
             claim.asked += 1;
             if claim.asked == TIMES_MS.len() {
-                free.push(address);
+                free.insert(IpAddr::V4(address));
             } else if let Some(mac) = self.inventory.links.get(&claim.index).and_then(|l| l.mac) {
                 let nobody = Ipv4Addr::UNSPECIFIED;
                 let bytes = mpath_wire::arp::request_frame(mac, Mac::BROADCAST, nobody, address);
                 out.push(Action::Send(Transmit::Frame { index: claim.index, bytes }));
             }
         }
-        for address in free.into_iter().map(IpAddr::V4) {
-            self.claims.open.remove(&address);
-            let all = self.groups.iter_mut().flat_map(|g| &mut g.addresses);
-            all.filter(|a| a.addr.address == address).for_each(|a| a.known = true);
-            self.dirty = true;
-        }
+        self.dirty |= !free.is_empty();
+        self.claims.open.retain(|address, _| !free.contains(address));
+        let all = self.groups.iter_mut().flat_map(|g| &mut g.addresses);
+        all.filter(|a| free.contains(&a.addr.address)).for_each(|a| a.known = true);
     }
 
     /// Somebody has spoken in the name of an address, or asks for it for himself (sender 0.0.0.0).

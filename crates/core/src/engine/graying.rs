@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::diag;
 use crate::gray::{self, Tally};
 use crate::group::NicId;
-use crate::probe::ring::{Fate, Probe};
+use crate::probe::ring::Fate;
 use mpath_model::Time;
 use mpath_model::settings::Confirm;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ impl Engine {
         let max_rtt = group.settings.thresholds.max_rtt;
         let nic = &group.nics[n];
         // Most NICs most of the time: there is nothing to weigh.
-        if nic.gray.is_none() && max_rtt.is_none() && !self.has_lost(now, g, n, fdt * CLEAN) {
+        if nic.gray.is_none() && max_rtt.is_none() && !nic.has_lost(now.before(fdt * CLEAN), now) {
             return;
         }
         let recent = self.tally(now, g, n, fdt * CLEAN);
@@ -85,14 +85,6 @@ impl Engine {
         (nic.gray, nic.gray_last) = (Some(now), Some(now));
         self.dirty = true;
         self.tell(out, message);
-    }
-
-    /// Whether a probe of the last `window` is lost.
-    fn has_lost(&self, now: Time, g: GroupId, n: NicId, window: Duration) -> bool {
-        let nic = &self.groups[g].nics[n];
-        let from = now.before(window).max(nic.repaired);
-        let lost = |p: &Probe| p.sent >= from && matches!(p.fate, Fate::Lost(_));
-        nic.instances.iter().any(|i| i.ring.newest_first().any(lost))
     }
 
     /// What has been asked over a NIC in the last `window`, and lost. Probes of the schedule only, of both families:

@@ -5,8 +5,6 @@ use super::{Engine, GroupId, SCAN_INTERVAL};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
-use crate::probe::instance::Instance;
-use crate::probe::ring::Fate;
 use crate::verdict::{self, Cause, Verdict, Witness};
 use mpath_model::Time;
 use mpath_model::settings::{Confirm, ProbeMode};
@@ -50,12 +48,7 @@ impl Engine {
         let group = &self.groups[g];
         let nic = &group.nics[n];
         let Some(life) = nic.confirm.life else { return false };
-        let from = now.before(group.detection.current() * LATELY).max(nic.repaired);
-        let of_late = |i: &Instance| {
-            let mut probes = i.ring.newest_first().take_while(|p| p.sent >= from).filter(|p| p.sent < life);
-            probes.any(|p| p.target.is_some() && matches!(p.fate, Fate::Lost(_)))
-        };
-        nic.instances.iter().any(of_late)
+        nic.has_lost(now.before(group.detection.current() * LATELY), life)
     }
 
     fn witnesses(&self, g: GroupId, except: NicId) -> Vec<Witness> {
