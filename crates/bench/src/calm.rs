@@ -1,6 +1,7 @@
 //! Scenario `calm`: nothing is broken, and something else disturbs the daemon. Nothing may fail.
 
 use crate::cli::{CalmOptions, Disturbance};
+use crate::cost::processor_time;
 use crate::progress::Progress;
 use crate::report::{Case, Check, Measure};
 use crate::stage::{FAMILIES, PATIENCE, Site, Stage};
@@ -93,7 +94,7 @@ fn case(site: &Site, options: &CalmOptions, by: Disturbance, runs: u32) -> Resul
 fn disturb(stage: &Stage, options: &CalmOptions, by: Disturbance) -> Result<Run, Error> {
     let traffic = stage.traffic(options.traffic.rate)?;
     let begin = Instant::now();
-    let used = stage.processor_time()?;
+    let used = processor_time(stage.daemon())?;
     let hogs = match by {
         Disturbance::Hogs => Some(Hogs::start()?),
         Disturbance::Hog => Some(Hogs::start_on(1)?),
@@ -105,7 +106,7 @@ fn disturb(stage: &Stage, options: &CalmOptions, by: Disturbance) -> Result<Run,
         stage.signal(Signal::SIGCONT)?;
     }
     std::thread::sleep(options.lasting.saturating_sub(begin.elapsed()));
-    let processor = ms(stage.processor_time()?.saturating_sub(used)) / begin.elapsed().as_secs_f64();
+    let processor = ms(processor_time(stage.daemon())?.saturating_sub(used)) / begin.elapsed().as_secs_f64();
     let seen = traffic.window(begin, Instant::now());
     let in_force = ms(stage.detection_time()?);
     drop(hogs);

@@ -6,6 +6,7 @@
 mod calm;
 mod carp;
 mod cli;
+mod cost;
 mod crash;
 mod events;
 mod interrupt;

@@ -3,12 +3,13 @@
 //! announcement of each address, nothing else. The same observer stamps both.
 
 use crate::cli::AddressOptions;
+use crate::cost::user_time;
 use crate::machine;
 use crate::observer::{Observer, Seen};
 use crate::progress::Progress;
 use crate::report::{Case, Check, Measure};
 use crate::rng::Rng;
-use crate::stage::{HOME, NIC, PATIENCE, Site, user_time};
+use crate::stage::{HOME, NIC, PATIENCE, Site};
 use crate::stats::{Summary, ms};
 use mpath_linux::Kernel;
 use mpath_linux::prepared::Prepared;

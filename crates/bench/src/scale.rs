@@ -2,15 +2,14 @@
 //! time, memory, wake-ups. The floor is what one echo, there and back, costs a program that does nothing else on this
 //! network, where a virtual cable charges the whole way to whoever sends.
 
-mod cost;
 mod network;
 
 use crate::cli::{IdleOptions, Load, ScaleOptions};
+use crate::cost::Cost;
 use crate::progress::Progress;
 use crate::report::{Case, Check, Measure};
 use crate::stage::{PATIENCE, Site, Stage};
 use crate::stats::{Summary, ms};
-use cost::Cost;
 use mpath_model::status::{ProbeState, Status};
 use mpath_testkit::daemon::DaemonOptions;
 use mpath_testkit::{Daemon, Error, poll_until};

@@ -10,8 +10,6 @@ use mpath_testkit::process::LogLine;
 use mpath_testkit::traffic::{PORT, Report};
 use mpath_testkit::{Daemon, Echo, Error, GroupConfig, Lan, LanOptions, Stack, UdpStream, poll_until};
 use nix::sys::signal::Signal;
-use nix::time::clock_getcpuclockid;
-use nix::unistd::Pid;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -88,11 +86,6 @@ impl Stage {
         &self.daemon
     }
 
-    /// Processor time that the daemon has used.
-    pub(crate) fn processor_time(&self) -> Result<Duration, Error> {
-        processor_time(&self.daemon)
-    }
-
     /// Takes a NIC out of service; returns when the move is over.
     pub(crate) fn offline(&self, nic: &str) -> Result<(), Error> {
         self.daemon.offline(nic)
@@ -161,26 +154,6 @@ impl Stage {
         let lines = self.daemon.log().into_iter().filter(|line| line.at >= begin);
         lines.map(|LogLine { at, text }| format!("  {:+10.3} ms  {text}\n", distance(at, fault))).collect()
     }
-}
-
-/// Processor time that a daemon has used, all its threads.
-pub(crate) fn processor_time(daemon: &Daemon) -> Result<Duration, Error> {
-    let what = "read the processor time of mpathd";
-    let pid = daemon.pid().ok_or_else(|| Error::new(what, "it has ended"))?;
-    let used = clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).and_then(|clock| clock.now());
-    used.map(Duration::from).map_err(|e| Error::new(what, e))
-}
-
-/// Processor time that a daemon has used in user mode, in steps of 10 ms.
-pub(crate) fn user_time(daemon: &Daemon) -> Result<Duration, Error> {
-    /// USER_HZ, the same on all processors that matter.
-    const TICK: Duration = Duration::from_millis(10);
-    let what = "read the processor time of mpathd";
-    let pid = daemon.pid().ok_or_else(|| Error::new(what, "it has ended"))?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|e| Error::new(what, e))?;
-    // proc_pid_stat(5): utime is field 14, the name in parentheses is field 2.
-    let ticks = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(11)?.parse().ok());
-    ticks.map(|n: u32| TICK * n).ok_or_else(|| Error::new(what, "it is not where it was"))
 }
 
 /// Signed milliseconds from `zero` to `at`.

@@ -1,9 +1,10 @@
 //! What 255 vhids on one NIC cost, on the master and on its stand-in.
 
 use super::world::{launch, wait_state};
+use crate::cost::processor_time;
 use crate::progress::Progress;
 use crate::report::{Case, Check, Measure};
-use crate::stage::{Site, processor_time};
+use crate::stage::Site;
 use mpath_testkit::{Error, Pair, Side};
 use std::fmt::Write;
 use std::time::{Duration, Instant};

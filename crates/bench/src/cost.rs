@@ -1,24 +1,25 @@
 //! What a daemon has used up, as the kernel counts it.
 
-use crate::stage::processor_time;
 use mpath_testkit::{Daemon, Error};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// What a daemon used in a window.
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// Length of the window.
-    pub(super) time: Duration,
+    pub(crate) time: Duration,
     /// Processor time, all threads.
-    pub(super) processor: Duration,
+    pub(crate) processor: Duration,
     /// How often one of its threads was woken: voluntary context switches.
-    pub(super) wakeups: f64,
+    pub(crate) wakeups: f64,
     /// Resident at the end.
-    pub(super) memory_mib: f64,
+    pub(crate) memory_mib: f64,
 }
 
 /// A window that has begun.
-pub(super) struct Begun {
+pub(crate) struct Begun {
     at: Instant,
     processor: Duration,
     wakeups: f64,
@@ -26,7 +27,7 @@ pub(super) struct Begun {
 
 impl Cost {
     /// A window begins.
-    pub(super) fn begin(daemon: &Daemon) -> Result<Begun, Error> {
+    pub(crate) fn begin(daemon: &Daemon) -> Result<Begun, Error> {
         let (processor, wakeups) = (processor_time(daemon)?, wakeups(daemon)?);
         Ok(Begun { at: Instant::now(), processor, wakeups })
     }
@@ -34,16 +35,36 @@ impl Cost {
 
 impl Begun {
     /// And ends.
-    pub(super) fn end(self, daemon: &Daemon) -> Result<Cost, Error> {
+    pub(crate) fn end(self, daemon: &Daemon) -> Result<Cost, Error> {
         let time = self.at.elapsed();
-        let memory_mib = field(&status(daemon, "status")?, "VmRSS:") / 1024.0;
+        let memory_mib = field(&proc(daemon, "status")?, "VmRSS:") / 1024.0;
         let processor = processor_time(daemon)?.saturating_sub(self.processor);
         Ok(Cost { time, processor, wakeups: wakeups(daemon)? - self.wakeups, memory_mib })
     }
 }
 
+/// Processor time that a daemon has used, all its threads.
+pub(crate) fn processor_time(daemon: &Daemon) -> Result<Duration, Error> {
+    let what = "read the processor time of mpathd";
+    let used =
+        clock_getcpuclockid(Pid::from_raw(pid(daemon, what)?.cast_signed())).and_then(|clock| clock.now());
+    used.map(Duration::from).map_err(|e| Error::new(what, e))
+}
+
+/// Processor time that a daemon has used in user mode, in steps of 10 ms.
+pub(crate) fn user_time(daemon: &Daemon) -> Result<Duration, Error> {
+    /// USER_HZ, the same on all processors that matter.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = proc(daemon, "stat")?;
+    // proc_pid_stat(5): utime is field 14, the name in parentheses is field 2.
+    let ticks = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(11)?.parse().ok());
+    ticks
+        .map(|n: u32| TICK * n)
+        .ok_or_else(|| Error::new("read the user time of mpathd", "it is not where it was"))
+}
+
 fn wakeups(daemon: &Daemon) -> Result<f64, Error> {
-    let dir = path(daemon, "task")?;
+    let dir = format!("/proc/{}/task", pid(daemon, "read the wake-ups of mpathd")?);
     let fail = |e| Error::new(format!("read {dir}"), e);
     let tasks = fs::read_dir(&dir).map_err(fail)?.collect::<Result<Vec<_>, _>>().map_err(fail)?;
     // A thread may end meanwhile.
@@ -51,13 +72,13 @@ fn wakeups(daemon: &Daemon) -> Result<f64, Error> {
     Ok(texts.map(|text| field(&text, "voluntary_ctxt_switches:")).sum())
 }
 
-fn path(daemon: &Daemon, name: &str) -> Result<String, Error> {
-    let pid = daemon.pid().ok_or_else(|| Error::new(format!("read {name} of mpathd"), "it has ended"))?;
-    Ok(format!("/proc/{pid}/{name}"))
+fn pid(daemon: &Daemon, what: &str) -> Result<u32, Error> {
+    daemon.pid().ok_or_else(|| Error::new(what, "it has ended"))
 }
 
-fn status(daemon: &Daemon, name: &str) -> Result<String, Error> {
-    let path = path(daemon, name)?;
+/// A file of the daemon's in /proc.
+fn proc(daemon: &Daemon, name: &str) -> Result<String, Error> {
+    let path = format!("/proc/{}/{name}", pid(daemon, "read /proc of mpathd")?);
     fs::read_to_string(&path).map_err(|e| Error::new(format!("read {path}"), e))
 }
 
