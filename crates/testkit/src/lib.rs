@@ -18,6 +18,7 @@
 pub mod capture;
 pub mod claimant;
 pub mod clients;
+pub mod counters;
 pub mod crash;
 pub mod daemon;
 pub mod demo;

@@ -13,7 +13,8 @@ pub use tcp::{TcpBulk, TcpReport, TcpSource};
 pub use timeline::Gap;
 pub use udp::{DEFAULT_RATE, Report, UdpStream};
 
-use crate::error::{Context, Error};
+use crate::counters;
+use crate::error::Error;
 use crate::host::Host;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,20 +24,23 @@ pub const PORT: u16 = 7007;
 
 /// UDP packets of either family that arrived at this host and that its programs had no time for, or that it had no room to
 /// send. On a loaded machine the echo service and the streams lose packets here: whatever lost them, they had arrived.
-pub fn overflows(host: &Host) -> Result<usize, Error> {
-    let read = |file: &str| {
-        let path = format!("/proc/thread-self/net/{file}");
-        host.run(|| std::fs::read_to_string(&path)).context(|| format!("read {path} of {}", host.name()))
-    };
-    let (four, six) = (read("snmp")?, read("snmp6")?);
-    let (names, values) = {
-        let mut lines = four.lines().filter_map(|l| l.strip_prefix("Udp:"));
-        (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
-    };
-    let four = names.split_whitespace().zip(values.split_whitespace());
-    let six = six.lines().filter_map(|l| l.strip_prefix("Udp6")?.split_once(char::is_whitespace));
-    let counted = four.chain(six).filter(|(name, _)| matches!(*name, "RcvbufErrors" | "SndbufErrors"));
-    Ok(counted.filter_map(|(_, value)| value.trim().parse::<usize>().ok()).sum())
+fn overflows(host: &Host) -> Result<u64, Error> {
+    ["RcvbufErrors", "SndbufErrors"].into_iter().try_fold(0, |sum, name| {
+        Ok(sum + counters::snmp(host, "Udp", name)? + counters::snmp6(host, &format!("Udp6{name}"))?)
+    })
+}
+
+/// Ends the streams. Every packet of theirs has arrived, whether or not the program it was for had time for it on this
+/// machine; `log` is shown where one has not.
+#[track_caller]
+pub fn assert_nothing_lost(hosts: &[&Host], streams: Vec<UdpStream>, log: &str) {
+    let reports: Vec<_> = streams.into_iter().map(UdpStream::stop).collect();
+    let late: u64 = hosts.iter().map(|host| overflows(host).expect("/proc can be read")).sum();
+    let lost: usize = reports.iter().map(|r| r.lost).sum();
+    assert!(
+        reports.iter().all(|r| r.received > 0) && lost as u64 <= late,
+        "{late} overflows, {reports:?}\n{log}"
+    );
 }
 
 /// Tells threads to end when it goes out of scope.

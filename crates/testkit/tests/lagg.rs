@@ -43,10 +43,7 @@ fn auto_cable_cut_and_back() {
 
 fn cable_cut_and_back(backend: &'static str) {
     let world = World::start(LaggConfig { backend, ..LaggConfig::default() });
-    world.lan.cut(0).unwrap();
-    world.expect_active("eth1");
-    world.lan.plug(0).unwrap();
-    world.expect_active("eth0");
+    world.cut_and_plug_the_first();
     world.lan.cut(1).unwrap();
     world.expect_active("eth0");
     world.assert_tcp_survived();

@@ -4,11 +4,10 @@
 use mpath_linux::echo::{EchoSocket, Request};
 use mpath_linux::netlink::create::End;
 use mpath_model::{Family, Mac};
-use mpath_testkit::{Error, Host, poll_until};
+use mpath_testkit::{Error, Host, counters, poll_until};
 use mpath_wire::icmp;
 use nix::time::{ClockId, clock_gettime};
 use std::fmt::Write;
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,10 +85,8 @@ impl Network {
 
     /// Echo requests that the server has sent, both families.
     pub(super) fn echoes(&self) -> Result<f64, Error> {
-        let read = |name: &str| fs::read_to_string(format!("/proc/thread-self/net/{name}"));
-        let texts = self.server.run(|| Ok::<_, std::io::Error>([read("snmp")?, read("snmp6")?]));
-        let [four, six] = texts.map_err(|e| Error::new("read the counters of ICMP", e))?;
-        Ok(column(&four, "Icmp:", "OutEchos") + row(&six, "Icmp6OutEchos"))
+        let four = counters::snmp(&self.server, "Icmp", "OutEchos")?;
+        Ok((four + counters::snmp6(&self.server, "Icmp6OutEchos")?) as f64)
     }
 
     /// Processor time of one echo on the first NIC, of a thread that does nothing else, us.
@@ -124,31 +121,9 @@ impl Network {
     }
 }
 
-/// A value of /proc/net/snmp: a line of names, and one of values.
-fn column(text: &str, protocol: &str, name: &str) -> f64 {
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix(protocol));
-    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0.0 };
-    let found = names.split_whitespace().zip(values.split_whitespace()).find(|(n, _)| *n == name);
-    found.and_then(|(_, value)| value.parse().ok()).unwrap_or_default()
-}
-
-/// A value of /proc/net/snmp6: a line for each.
-fn row(text: &str, name: &str) -> f64 {
-    let mut lines = text.lines().map(str::split_whitespace);
-    let found = lines.find_map(|mut words| (words.next()? == name).then(|| words.next()).flatten());
-    found.and_then(|value| value.parse().ok()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counters_of_proc() {
-        let text = "Ip: A OutEchos\nIp: 1 2\nIcmp: InMsgs OutEchos\nIcmp: 5 77\nIcmpMsg: OutEchos\n";
-        assert_eq!(column(text, "Icmp:", "OutEchos"), 77.0);
-        assert_eq!(row("Icmp6InEchos  3\nIcmp6OutEchos   9\n", "Icmp6OutEchos"), 9.0);
-    }
 
     #[test]
     fn every_link_is_a_network() {

@@ -90,11 +90,7 @@ impl Lan {
                 batch.push(Message::new_rule(LOSS, &device, &rule));
             }
         }
-        let what = || format!("let the path of {} lose {loss:?}", self.nics[n].name);
-        let mut netfilter = self.switch.run(Netfilter::open).context(what)?;
-        let at = Instant::now();
-        netfilter.commit(&batch).context(what)?;
-        Ok(at)
+        self.filter(&batch, || format!("let the path of {} lose {loss:?}", self.nics[n].name))
     }
 
     /// Lets the switch of NIC `n` drop all ARP that speaks in the name of an address, announcements and questions alike.
@@ -106,10 +102,13 @@ impl Lan {
             Message::new_chain(LOSS, &device, Hook::Ingress, 0, &device),
             Message::new_rule(LOSS, &device, &rule),
         ];
-        let what = || format!("silence the ARP of {of} on {}", self.nics[n].name);
-        let mut netfilter = self.switch.run(Netfilter::open).context(what)?;
+        self.filter(&batch, || format!("silence the ARP of {of} on {}", self.nics[n].name))
+    }
+
+    fn filter(&self, batch: &[Message], what: impl Fn() -> String) -> Result<Instant, Error> {
+        let mut netfilter = self.switch.run(Netfilter::open).context(&what)?;
         let at = Instant::now();
-        netfilter.commit(&batch).context(what)?;
+        netfilter.commit(batch).context(&what)?;
         Ok(at)
     }
 

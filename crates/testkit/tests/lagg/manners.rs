@@ -33,10 +33,7 @@ fn going_back_waits_or_never_happens() {
             let well = || (world.lagg().ports[n].state == InterfaceState::Ok).then_some(());
             assert!(poll_until(SOON, well).is_some(), "eth{n} is not well: {}", world.picture());
         };
-        world.lan.cut(0).unwrap();
-        world.expect_active("eth1");
-        world.lan.plug(0).unwrap();
-        world.expect_active("eth0");
+        world.cut_and_plug_the_first();
         let at = |text: &str| world.daemon.wait_log(SOON, text).unwrap().at;
         let waited = at("changed from eth1 to eth0") - at("The link has come up on eth0");
         assert!(waited + Duration::from_millis(50) > DELAY, "{waited:?}");
@@ -120,10 +117,7 @@ fn without_ipv4() {
         world.expect_active("eth1");
         world.lan.heal(0).unwrap();
         world.expect_active("eth0");
-        world.lan.cut(0).unwrap();
-        world.expect_active("eth1");
-        world.lan.plug(0).unwrap();
-        world.expect_active("eth0");
+        world.cut_and_plug_the_first();
         world.assert_tcp_survived();
     });
 }

@@ -86,6 +86,15 @@ impl World {
         world
     }
 
+    /// The first port loses its cable, and gets it back.
+    #[track_caller]
+    pub fn cut_and_plug_the_first(&self) {
+        self.lan.cut(0).unwrap();
+        self.expect_active("eth1");
+        self.lan.plug(0).unwrap();
+        self.expect_active("eth0");
+    }
+
     /// Waits until this port is active, says the daemon, and every client gets answers.
     #[track_caller]
     pub fn expect_active(&self, port: &str) {
