@@ -4,10 +4,57 @@
 mod common;
 
 use common::{Net, isolated, plain, wait_for};
-use mpath_linux::netlink::create;
+use mpath_linux::netlink::{Socket, create};
 use mpath_linux::prepared::Prepared;
 use mpath_model::kernel::{KernelOp, Placing};
 use mpath_model::{KernelEvent, PROTO_MPATHD, Route};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+/// Counts what a watched thread allocates for as long as nothing can be read from a socket that hears of what was done.
+struct Watched;
+
+static WITNESS: AtomicI32 = AtomicI32::new(-1);
+static TOO_EARLY: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+}
+
+#[allow(unsafe_code, reason = "an allocator that looks")]
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if WATCHED.get() && !readable(WITNESS.load(Ordering::Relaxed)) {
+            TOO_EARLY.fetch_add(1, Ordering::Relaxed);
+        }
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[allow(unsafe_code, reason = "asks without allocating")]
+fn readable(socket: RawFd) -> bool {
+    let mut asked = libc::pollfd { fd: socket, events: libc::POLLIN, revents: 0 };
+    unsafe { libc::poll(&mut asked, 1, 0) > 0 }
+}
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
+
+/// Allocations of `body` before the first message arrives at `witness`.
+fn allocations_before(witness: RawFd, body: impl FnOnce()) -> usize {
+    TOO_EARLY.store(0, Ordering::Relaxed);
+    WITNESS.store(witness, Ordering::Relaxed);
+    WATCHED.set(true);
+    body();
+    WATCHED.set(false);
+    TOO_EARLY.load(Ordering::Relaxed)
+}
 
 fn ops(net: &Net) -> Vec<KernelOp> {
     let addresses = ["192.0.2.10/24", "2001:db8::10/64"].map(|a| KernelOp::AddAddress(plain(net.e1, a)));
@@ -43,6 +90,27 @@ fn a_lost_carrier_is_seen_in_the_header_and_the_plan_is_done_once() {
         let new = |e: &KernelEvent| matches!(e, KernelEvent::Address(_));
         assert!(ahead.iter().any(lost) && !ahead.iter().any(new), "{ahead:?}");
         net.expect_event("what the plan did", new);
+    });
+}
+
+#[test]
+fn nothing_is_allocated_between_the_notification_and_the_system_call() {
+    isolated("nothing_is_allocated_between_the_notification_and_the_system_call", || {
+        let mut net = Net::new();
+        let (members, p0) = ([net.e0, net.e1], net.p0);
+        let witness = Socket::open().unwrap();
+        witness.join(libc::RTNLGRP_IPV4_IFADDR).unwrap();
+        let plan = Prepared::new(&ops(&net));
+        net.forget_events();
+        create::set_admin_state(&mut net.peer_socket, p0, false).unwrap();
+        wait_for("carrier lost", || net.kernel.link(members[0]).unwrap().filter(|l| !l.running));
+        let early = allocations_before(witness.fd(), || {
+            assert_eq!(net.kernel.lost_carrier(&members), Some(members[0]));
+            net.kernel.commit(plan);
+        });
+        assert_eq!(early, 0);
+        let witnessed = allocations_before(-1, || drop(std::hint::black_box(Box::new(early))));
+        assert_eq!(witnessed, 1, "this allocator counts");
     });
 }
 

@@ -33,7 +33,7 @@ impl Engine {
         let mut clean = Vec::new();
         let mut placed = Vec::new();
         for g in 0..self.groups.len() {
-            let plan = self.plan_group(now, g);
+            let mut plan = self.plan_group(now, g);
             let group = &mut self.groups[g];
             group.settled = plan.make.is_empty() && plan.held == 0;
             group.clean = group.settled && plan.clean.is_empty() && (group.lagg.is_none() || laggs == 0);
@@ -42,8 +42,11 @@ impl Engine {
             for a in &mut group.addresses {
                 a.told = told.get(&a.addr.address).copied().or(a.told);
             }
-            ops.extend(self.stuck_gateways(&plan));
-            ops.extend(plan.make);
+            // Nothing is asked for before addresses but what they need.
+            let stuck = self.stuck_gateways(&plan);
+            let routes = plan.make.iter().position(|op| matches!(op, KernelOp::AddRoute(..)));
+            let routes = plan.make.split_off(routes.unwrap_or(plan.make.len()));
+            ops.extend(plan.make.into_iter().chain(stuck).chain(routes));
             ops.extend(self.solicitations(g, &plan.placed));
             clean.extend(plan.clean);
         }
