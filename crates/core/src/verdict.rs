@@ -4,6 +4,7 @@
 use crate::nic::Nic;
 use crate::probe::PROBE_FAILS;
 use crate::probe::PROBE_REPAIRS;
+use crate::probe::confirm::ENOUGH;
 use crate::probe::ring::Heard;
 use mpath_model::Time;
 use std::time::Duration;
@@ -70,6 +71,7 @@ pub fn suspect(nic: &mut Nic, now: Time, confirm: Option<Duration>) -> Option<Ca
         return None;
     }
     let over = confirm.is_some_and(|fdt| nic.confirm.over(now, fdt));
+    let asked_in_vain = nic.confirm.unanswered(now) >= ENOUGH;
     let heard = Heard { path: nic.confirm.life.filter(|_| confirm.is_some()), target: None };
     let mut first = None;
     let mut judged = false;
@@ -79,8 +81,10 @@ pub fn suspect(nic: &mut Nic, now: Time, confirm: Option<Duration>) -> Option<Ca
             continue; // it must not ask, and has nothing to say
         }
         judged = true;
-        // Where manners forbid to ask more, what was asked has to do when the detection time ends.
-        let enough = run.length >= PROBE_FAILS || (run.length > 0 && over && i.manners.bound());
+        // When the detection time ends, what was asked has to do: where manners forbid to ask more, and where the targets
+        // have just been replaced, so that the run is of the new ones.
+        let enough =
+            run.length >= PROBE_FAILS || (run.length > 0 && over && (i.manners.bound() || asked_in_vain));
         if !enough || i.quiet(now) || i.vouched_since(run.first) {
             return None; // either family working keeps the NIC up
         }
