@@ -36,6 +36,11 @@ const TELL_LIMIT: u32 = 10;
 /// See [`TELL_LIMIT`].
 const TELL_WINDOW: Duration = Duration::from_secs(60);
 
+/// How long samples have to go on being suspicious before they are believed: two probes apart at the shortest detection time
+/// that in.mpathd knows, 100 ms. At shorter ones a hiccup of this host or of a switch meets several probes, and what is raised
+/// stays so for a minute.
+const HICCUP: Duration = Duration::from_millis(14);
+
 /// Discovery without success slows down to this.
 const DISCOVERY_MAX: Duration = Duration::from_secs(30);
 
@@ -383,7 +388,8 @@ impl Instance {
 
     /// Feeds an accepted sample, holding one suspicious sample back (1.9). Returns the target's RTT after it. Answers to
     /// questions that were asked one after the other and that come together have waited for one and the same thing (the
-    /// kernel's queue while a MAC is resolved, a switch that stood still): they are one sample.
+    /// kernel's queue while a MAC is resolved, a switch that stood still): they are one sample. So are all suspicious ones
+    /// within [`HICCUP`].
     pub fn feed(&mut self, target: IpAddr, sample: Duration, at: Time, interval: Duration) -> Option<Rtt> {
         let t = self.targets.get_mut(&target)?;
         let deferred = t.deferred.take();
@@ -393,6 +399,10 @@ impl Instance {
             return Some(t.rtt);
         }
         if t.rtt.with(sample) > interval {
+            if let Some(held) = deferred.filter(|d| interval < HICCUP && at.before(HICCUP) < d.at) {
+                t.deferred = Some(held);
+                return Some(t.rtt);
+            }
             match deferred {
                 None => {
                     t.deferred = Some(Deferred { sample, at });

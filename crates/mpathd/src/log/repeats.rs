@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 const WINDOW: Duration = Duration::from_secs(60);
 /// The same text that is written in a window.
 const BURST: u64 = 20;
-/// The same of level info or below: probe statistics have a line for each instance.
-const BURST_INFO: u64 = 500;
-/// Texts that are kept apart; more in a minute are not the same line again and again.
+/// The same of level info or below: an operator may ask for probe statistics as often as he likes.
+const BURST_INFO: u64 = 5000;
+/// Lines that are kept apart; more in a minute are not the same line again and again.
 const TEXTS: usize = 256;
 
 struct Count {
@@ -21,22 +21,31 @@ struct Count {
     level: Level,
 }
 
-/// Counts lines by their texts.
+/// What makes two lines the same: their text, and the interface they are about.
+type Key = (String, Option<String>);
+
+fn key(line: &Line) -> Key {
+    let interface = line.fields.iter().find(|(name, _)| name == "interface");
+    (line.text.clone(), interface.map(|(_, value)| value.clone()))
+}
+
+/// Counts lines.
 #[derive(Default)]
 pub(super) struct Repeats {
-    counts: HashMap<String, Count>,
+    counts: HashMap<Key, Count>,
 }
 
 impl Repeats {
     /// Whether the line is to be written.
     pub(super) fn admit(&mut self, at: SystemTime, line: &Line) -> bool {
         let burst = if line.level >= Level::Info { BURST_INFO } else { BURST };
-        if let Some(count) = self.counts.get_mut(&line.text) {
+        let key = key(line);
+        if let Some(count) = self.counts.get_mut(&key) {
             count.lines += 1;
             return count.lines <= burst;
         }
         if self.counts.len() < TEXTS {
-            self.counts.insert(line.text.clone(), Count { since: at, lines: 1, level: line.level });
+            self.counts.insert(key, Count { since: at, lines: 1, level: line.level });
         }
         true
     }
@@ -49,15 +58,20 @@ impl Repeats {
     /// What was held back in windows that are over.
     pub(super) fn over(&mut self, now: SystemTime) -> Vec<Line> {
         let mut lines = Vec::new();
-        self.counts.retain(|text, count| {
+        self.counts.retain(|(text, interface), count| {
             // A clock that was set back must not hold anything back for longer.
             let open = now.duration_since(count.since).is_ok_and(|d| d < WINDOW);
             let burst = if count.level >= Level::Info { BURST_INFO } else { BURST };
             if !open && count.lines > burst {
+                let repeated = ("repeated".to_owned(), (count.lines - burst).to_string());
                 lines.push(Line {
                     level: count.level,
                     text: text.clone(),
-                    fields: vec![("repeated".to_owned(), (count.lines - burst).to_string())],
+                    fields: interface
+                        .iter()
+                        .map(|name| ("interface".to_owned(), name.clone()))
+                        .chain([repeated])
+                        .collect(),
                 });
             }
             open
@@ -77,6 +91,8 @@ mod tests {
         let at = |s| SystemTime::UNIX_EPOCH + Duration::from_secs(s);
         let admitted = (0..100).filter(|_| repeats.admit(at(100), &line("same"))).count();
         assert_eq!(admitted as u64, BURST);
+        let eth1 = Line { fields: vec![("interface".to_owned(), "eth1".to_owned())], ..line("same") };
+        assert!(repeats.admit(at(100), &eth1), "about something else");
         assert!((0..1000).all(|n| repeats.admit(at(100), &line(&format!("other {n}")))));
         assert!(repeats.over(at(159)).is_empty());
         let told = repeats.over(at(160));

@@ -91,3 +91,23 @@ fn discovery_backs_off_and_starts_over() {
     i.discover_anew(now);
     assert!(i.discover(now, I));
 }
+
+#[test]
+fn at_short_intervals_a_hiccup_is_one_sample() {
+    let mut i = instance();
+    let (ms, short) = (Duration::from_millis, Duration::from_micros(2500));
+    let mut feed = |sample, at| {
+        i.feed(ip(1), sample, Time(0) + ms(100) + at, short)
+            .and_then(|r| r.conservative())
+            .unwrap_or_default()
+    };
+    // The first answers of all are slow, five in a row.
+    for n in 0..5 {
+        assert!(feed(ms(1), n * short) < short);
+    }
+    for n in 5..10 {
+        assert!(feed(Duration::from_micros(100), n * short) < short);
+    }
+    let slow: Vec<bool> = (10..20).map(|n| feed(ms(6), n * short) > short).collect();
+    assert!(!slow[..5].contains(&true) && slow[7..].iter().all(|s| *s), "a slow path is one: {slow:?}");
+}
