@@ -298,12 +298,14 @@ impl Engine {
         // A sample from when we were stopped says nothing about the network (1.8, step 5), nor does one of a probe
         // that was sent while the NIC was failed.
         let sample = rtt.filter(|m| !ignore && *m <= interval * 52 && at.before(*m) >= repaired);
-        let Some(rtt) = sample.and_then(|m| instance.feed(from, m, at, interval)) else {
+        let Some((m, rtt)) = sample.and_then(|m| Some((m, instance.feed(from, m, at, interval)?))) else {
             return;
         };
         let crtt = rtt.conservative().unwrap_or_default();
         if crtt > interval {
-            self.too_slow(now, (g, n), from, crtt, out);
+            if rtt.average().is_none_or(|usual| m >= usual) {
+                self.too_slow(now, (g, n), from, crtt, out);
+            }
         } else {
             self.maybe_lower(now, (g, n), Family::of(&from), crtt, out);
         }

@@ -389,7 +389,7 @@ impl Instance {
     /// Feeds an accepted sample, holding one suspicious sample back (1.9). Returns the target's RTT after it. Answers to
     /// questions that were asked one after the other and that come together have waited for one and the same thing (the
     /// kernel's queue while a MAC is resolved, a switch that stood still): they are one sample. So are all suspicious ones
-    /// within [`HICCUP`].
+    /// within [`HICCUP`]. One that is faster than usual is none, although it makes the deviation larger.
     pub fn feed(&mut self, target: IpAddr, sample: Duration, at: Time, interval: Duration) -> Option<Rtt> {
         let t = self.targets.get_mut(&target)?;
         let deferred = t.deferred.take();
@@ -398,7 +398,7 @@ impl Instance {
             t.deferred = Some(Deferred { at, ..held });
             return Some(t.rtt);
         }
-        if t.rtt.with(sample) > interval {
+        if t.rtt.with(sample) > interval && t.rtt.average().is_none_or(|usual| sample > usual) {
             if let Some(held) = deferred.filter(|d| interval < HICCUP && at.before(HICCUP) < d.at) {
                 t.deferred = Some(held);
                 return Some(t.rtt);

@@ -144,6 +144,20 @@ fn samples(delays: &[u64]) -> u64 {
 }
 
 // case 15
+/// The first answer waits for the MAC to be resolved; those after it make the deviation large because they are fast.
+#[test]
+fn fast_answers_do_not_raise_the_detection_time() {
+    let mut lab = Spec { fdt: ms(20), ..Spec::default() }.fresh();
+    for host in lab.net.hosts.values_mut() {
+        host.delay = Duration::from_micros(50);
+    }
+    for nic in [ETH0, ETH1] {
+        lab.net.delay_next.insert(nic, [Duration::from_micros(930)].into());
+    }
+    lab.run(secs(1));
+    assert_eq!(lab.group().failure_detection_time_ms, 20);
+}
+
 #[test]
 fn one_slow_sample_changes_nothing_two_in_a_row_do() {
     assert_eq!(samples(&[130_000]), 1000);
