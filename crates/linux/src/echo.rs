@@ -145,7 +145,8 @@ impl EchoSocket {
             return Ok(None);
         }
         if bytes[0] == ndisc::NEIGHBOUR_ADVERTISEMENT {
-            return Ok(self.advertisement(control, from, &bytes[..length]));
+            let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            return Ok(self.advertisement(control, (from, to), &bytes[..length]));
         }
         let Ok(reply) = icmp6::parse_reply(&bytes[..length]) else {
             return Ok(None);
@@ -158,7 +159,7 @@ impl EchoSocket {
     fn advertisement(
         &self,
         control: Vec<ControlMessageOwned>,
-        from: Ipv6Addr,
+        (from, to): (Ipv6Addr, Ipv6Addr),
         bytes: &[u8],
     ) -> Option<Heard> {
         let hops = control.iter().find_map(|message| match message {
@@ -171,7 +172,7 @@ impl EchoSocket {
         (hops == Some(ndisc::HOP_LIMIT.into()) && said.solicited).then(|| Heard {
             index: self.index,
             at: stamp(control.into_iter()),
-            what: Packet::Advertisement { from, target: said.target },
+            what: Packet::Advertisement { from, to, target: said.target },
         })
     }
 

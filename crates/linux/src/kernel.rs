@@ -129,10 +129,8 @@ impl Kernel {
         }
         mark_pending(&mut found, &own);
         for link in found.links.iter().filter(|l| !l.loopback) {
-            let values = Sysctl::ALL
-                .into_iter()
-                .filter_map(|key| Some((link.name.clone(), key, sysctl::read(&link.name, key)?)));
-            found.sysctls.extend(values);
+            let values = sysctl::all(&link.name).into_iter();
+            found.sysctls.extend(values.map(|(key, value)| (link.name.clone(), key, value)));
         }
         found.steering = self.laggs.steering();
         Ok(found)
@@ -140,7 +138,7 @@ impl Kernel {
 
     /// The sysctls of an interface as they are now.
     pub fn sysctls(&self, interface: &str) -> Vec<(Sysctl, i32)> {
-        Sysctl::ALL.into_iter().filter_map(|key| Some((key, sysctl::read(interface, key)?))).collect()
+        sysctl::all(interface)
     }
 
     /// One interface as it is now, live carrier included; none if it does not exist.

@@ -152,7 +152,7 @@ fn advertisement(packet: &[u8], asker: Mac) -> Option<Packet> {
     let (ip, message) = icmp6::parse_packet(packet).ok()?;
     let ndisc::Message::Advertisement(said) = ndisc::parse(message).ok()? else { return None };
     let right = said.solicited && ip.hop_limit == ndisc::HOP_LIMIT && ip.destination == asker.link_local();
-    right.then_some(Packet::Advertisement { from: ip.source, target: said.target })
+    right.then_some(Packet::Advertisement { from: ip.source, to: ip.destination, target: said.target })
 }
 
 fn arp_packet(packet: arp::Arp) -> Packet {

@@ -2,15 +2,32 @@
 
 use mpath_model::kernel::Sysctl;
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 
-/// Reads a key of an interface; `None` where the interface or the key does not exist or cannot be read.
-pub fn read(interface: &str, key: Sysctl) -> Option<i32> {
-    let mut text = String::new();
+/// The keys of an interface as they are now; those that do not exist or cannot be read are left out.
+pub fn all(interface: &str) -> Vec<(Sysctl, i32)> {
+    let mut found = Vec::new();
+    // Members are looked at all the time: one walk down the tree for each directory, one read for each file.
+    for family in ["ipv4", "ipv6"] {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = directory(interface, family).and_then(|d| open(d.as_str(), flags, Mode::empty()).ok());
+        let Some(directory) = opened else { continue };
+        let keys = Sysctl::ALL.into_iter().filter(|key| key.path().0 == family);
+        found.extend(keys.filter_map(|key| Some((key, read(&directory, key.path().1)?))));
+    }
+    found
+}
+
+fn read(directory: &OwnedFd, name: &str) -> Option<i32> {
+    let opened = openat(directory, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
     // A sysctl is a number and a newline; anything longer is none.
-    File::open(path(interface, key)?).and_then(|file| file.take(64).read_to_string(&mut text)).ok()?;
-    text.trim().parse().ok()
+    let mut text = [0; 64];
+    let length = File::from(opened.ok()?).read(&mut text).ok()?;
+    std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()
 }
 
 /// Writes a key of an interface.
@@ -30,15 +47,20 @@ pub(crate) fn write_file(path: &str, value: i32) -> Result<(), Errno> {
     written.map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
 }
 
-/// Path of a key; `None` for a name that no interface can have, and for `all` and `default`, which concern
-/// other interfaces.
+/// Path of a key of an interface.
 fn path(interface: &str, key: Sysctl) -> Option<String> {
+    let (family, file) = key.path();
+    Some(format!("{}/{file}", directory(interface, family)?))
+}
+
+/// Path of the keys of an interface; `None` for a name that no interface can have, and for `all` and `default`, which
+/// concern other interfaces.
+fn directory(interface: &str, family: &str) -> Option<String> {
     let forbidden = ["", ".", "..", "all", "default"];
     if forbidden.contains(&interface) || interface.len() > 15 || interface.contains(['/', '\0']) {
         return None;
     }
-    let (family, file) = key.path();
-    Some(format!("/proc/sys/net/{family}/conf/{interface}/{file}"))
+    Some(format!("/proc/sys/net/{family}/conf/{interface}"))
 }
 
 #[cfg(test)]

@@ -155,9 +155,9 @@ impl Lan {
     }
 
     /// A Neighbour Solicitation is answered by whoever has the address.
-    fn solicited(&self, nic: Nic, target: Ipv6Addr, rng: &mut Rng) -> Vec<Arrival> {
+    fn solicited(&self, nic: Nic, asker: Ipv6Addr, target: Ipv6Addr, rng: &mut Rng) -> Vec<Arrival> {
         let answers = self.answerers(nic, &IpAddr::V6(target));
-        let packet = Packet::Advertisement { from: target, target };
+        let packet = Packet::Advertisement { from: target, to: asker, target };
         answers.iter().map(|_| Arrival { after: self.round_trip(rng), nic, packet: packet.clone() }).collect()
     }
 
@@ -169,8 +169,8 @@ impl Lan {
             let hears = |n: &Nic| to == Mac::BROADCAST || self.ports[*n].mac == to;
             return self.siblings(nic).filter(hears).map(arrive).collect();
         }
-        if let Ok((_, ndisc::Message::Solicitation(asked))) = ndisc::parse_frame(bytes) {
-            return self.solicited(nic, asked.target, rng);
+        if let Ok((ip, ndisc::Message::Solicitation(asked))) = ndisc::parse_frame(bytes) {
+            return self.solicited(nic, ip.source, asked.target, rng);
         }
         let Ok((header, packet)) = ethernet::parse(bytes) else {
             return Vec::new();

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "lagg/above.rs"]
+mod above;
 #[path = "lagg/manners.rs"]
 mod manners;
 #[path = "lagg/ports.rs"]
@@ -28,9 +30,8 @@ fn bridge_cable_cut_and_back() {
     with_daemon("bridge_cable_cut_and_back", || cable_cut_and_back("bridge"));
 }
 
-/// In a guest with bonding: `unshare -nm` around this program, with MPATH_TESTKIT_ISOLATED set to the test's name.
 #[test]
-#[ignore = "needs the bonding driver"]
+#[ignore = "guest: needs vlan and bonding"]
 fn bond_cable_cut_and_back() {
     with_daemon("bond_cable_cut_and_back", || cable_cut_and_back("bond"));
 }

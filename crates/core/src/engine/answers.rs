@@ -54,7 +54,8 @@ impl Engine {
                         self.beacon_heard(g, heard.index, *round, *sender);
                     }
                 }
-                Packet::Advertisement { from, target } => {
+                Packet::Advertisement { from, to, target } => {
+                    self.proved_by_advertisement(heard.index, *target, *to);
                     self.advertised(now, (g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at, out);
                 }
                 Packet::Carp(_) => {} // not a matter of groups

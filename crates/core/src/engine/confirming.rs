@@ -153,7 +153,7 @@ impl Engine {
     }
 
     /// To the MAC the target was last seen with, as neighbour unreachability detection asks, or to its group.
-    fn solicitation(&self, index: IfIndex, source: Ipv6Addr, target: Ipv6Addr) -> Option<Vec<u8>> {
+    pub(super) fn solicitation(&self, index: IfIndex, source: Ipv6Addr, target: Ipv6Addr) -> Option<Vec<u8>> {
         let mac = self.inventory.links.get(&index).and_then(|l| l.mac)?;
         Some(match self.inventory.neighbour_mac(index, &IpAddr::V6(target)) {
             Some(known) => mpath_wire::ndisc::unicast_solicitation_frame(mac, known, source, target),

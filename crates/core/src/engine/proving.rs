@@ -21,7 +21,7 @@ use mpath_model::kernel::{KernelOp, Transmit};
 use mpath_model::{IfIndex, Mac, Time};
 use mpath_wire::probe::{Kind, Payload};
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// When it is asked, from the move on; the verdict falls at the last of these times.
@@ -148,6 +148,12 @@ impl Engine {
             let bytes = mpath_wire::arp::request_frame(mac, Mac::BROADCAST, source, target);
             out.push(Action::Send(Transmit::Frame { index, bytes }));
         }
+        // Answered without a route to the address, too: a target need not know the network of what moved.
+        if let (IpAddr::V6(source), IpAddr::V6(target)) = (p.address, p.target)
+            && let Some(bytes) = self.solicitation(index, source, target)
+        {
+            out.push(Action::Send(Transmit::Frame { index, bytes }));
+        }
     }
 
     /// An answer to a data address, by echo.
@@ -160,6 +166,11 @@ impl Engine {
     /// An answer to a data address, by ARP.
     pub(super) fn proved_by_arp(&mut self, index: IfIndex, from: Ipv4Addr, to: Ipv4Addr) {
         self.proofs.retain(|p| (p.index, p.address, p.target) != (index, IpAddr::V4(to), IpAddr::V4(from)));
+    }
+
+    /// An answer to a data address, by Neighbour Advertisement.
+    pub(super) fn proved_by_advertisement(&mut self, index: IfIndex, target: Ipv6Addr, to: Ipv6Addr) {
+        self.proofs.retain(|p| (p.index, p.address, p.target) != (index, IpAddr::V6(to), IpAddr::V6(target)));
     }
 
     /// No answer at all.

@@ -29,6 +29,8 @@ pub struct Net {
     pub apart: BTreeSet<IfIndex>,
     /// Hosts whose ICMP is filtered; ARP and Neighbour Discovery work.
     pub filtered: BTreeSet<IpAddr>,
+    /// Addresses of this host to which nobody has a route, although they are on the link.
+    pub unrouted: BTreeSet<IpAddr>,
     /// Pairs that do not reach each other.
     pub cut: BTreeSet<(IfIndex, IpAddr)>,
     /// Loss of each packet, in permille.
@@ -71,6 +73,9 @@ impl Net {
             },
             Transmit::Advert(_) => return Vec::new(),
         };
+        if matches!(what, Transmit::Echo { source, .. } if self.unrouted.contains(source)) {
+            return Vec::new();
+        }
         if let (Transmit::Echo { payload, .. }, Some(most)) = (what, self.too_large)
             && payload.len() > most
         {
@@ -130,7 +135,10 @@ pub fn reply(what: &Transmit, from: IpAddr) -> Packet {
             seq: *seq,
             payload: payload.clone(),
         },
-        (Transmit::Frame { .. }, IpAddr::V6(from)) => Packet::Advertisement { from, target: from },
+        (Transmit::Frame { bytes, .. }, IpAddr::V6(from)) => {
+            let (ip, _) = ndisc::parse_frame(bytes).unwrap();
+            Packet::Advertisement { from, to: ip.source, target: from }
+        }
         (Transmit::Frame { bytes, .. }, IpAddr::V4(_)) => {
             let a = request(bytes).unwrap();
             Packet::Arp {

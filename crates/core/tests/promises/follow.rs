@@ -251,6 +251,18 @@ fn a_proved_move_stays_and_says_nothing() {
     assert!(!lab.story().contains("does not answer"), "{}", lab.story());
 }
 
+/// A router that knows nothing of the network of the address answers the question for its link-layer address all the same.
+#[test]
+fn a_target_without_a_route_to_the_address_proves_the_move() {
+    let data = vec![("2001:db8:77::10/64", 0)];
+    let mut lab = Spec { nics: 3, six: true, data, ..Spec::default() }.lab();
+    lab.net.unrouted.insert(ip("2001:db8:77::10"));
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(5));
+    assert_eq!(lab.where_is("2001:db8:77::10"), [ETH1]);
+    assert!(!lab.story().contains("does not answer"), "{}", lab.story());
+}
+
 /// Nobody else is there: it is told, and nothing moves.
 #[test]
 fn without_another_nic_an_unproved_move_stays() {

@@ -69,6 +69,8 @@ pub enum Packet {
     Advertisement {
         /// Source address.
         from: Ipv6Addr,
+        /// Destination address.
+        to: Ipv6Addr,
         /// The address that was asked for.
         target: Ipv6Addr,
     },

@@ -1,4 +1,5 @@
-//! The sysctls of members, which others change without the kernel telling anybody: looked at twice a second.
+//! The sysctls of members, which others change without the kernel telling anybody: looked at often
+//! enough to repair within a second.
 
 use super::Daemon;
 use mpath_core::Input;
@@ -8,8 +9,8 @@ use mpath_model::kernel::{KernelEvent, KernelOp, Sysctl};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Pause between two looks. A look takes about 30 us an interface; from [`MANY`] interfaces on it is taken less often.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Pause between two looks. From [`MANY`] interfaces on one is taken less often.
+const PAUSE: Duration = Duration::from_millis(750);
 /// See [`PAUSE`].
 const MANY: u32 = 20;
 
