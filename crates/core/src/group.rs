@@ -15,6 +15,9 @@ use std::net::Ipv4Addr;
 /// Position of a NIC in its group.
 pub type NicId = usize;
 
+/// No interface: an earlier run may have moved the address, and died before it had told everybody.
+pub const UNTOLD: IfIndex = 0;
+
 /// Hosts whose MACs are remembered for each group.
 const MACS: usize = 64;
 
@@ -88,7 +91,7 @@ pub struct HomedAddress {
     pub known: bool,
     /// The kernel has shown it on its host since it was put there.
     pub seen: bool,
-    /// Where the neighbours were told last that it is.
+    /// Where the neighbours were told last that it is; [`UNTOLD`] if nobody knows any more.
     pub told: Option<IfIndex>,
 }
 

@@ -144,7 +144,7 @@ fn data_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
             plan.clean(KernelOp::AddAddress(as_found), hold);
         }
         let refused = there.is_some_and(|t| t.has(ifa::DADFAILED));
-        // It never went from here, and the neighbours believe it to be elsewhere.
+        // It is here already, and the neighbours believe it to be elsewhere, or may do so.
         if a.told.is_some_and(|at| at != link.index) && there.is_some_and(serves) {
             plan.placed.push((link.index, a.addr.address));
         }

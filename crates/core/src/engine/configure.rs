@@ -93,10 +93,12 @@ fn build(settings: &settings::Group, old: &[Group]) -> Group {
         let home = group.nic_named(&d.home).expect("validated settings name a member as home");
         let known = before.and_then(|b| b.addresses.iter().find(|a| a.addr == d.address).map(|a| (b, a)));
         let host = known.and_then(|(b, a)| same_nic(b, a.host, &group)).unwrap_or(home);
+        let told = known.and_then(|(_, a)| a.told);
         let known = known.is_some_and(|(_, a)| a.known);
         group.addresses.push(HomedAddress {
             host,
             known,
+            told,
             declared: true,
             ..HomedAddress::new(d.address, home)
         });

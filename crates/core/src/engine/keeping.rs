@@ -4,6 +4,7 @@ use super::{Engine, GroupId};
 use crate::action::Action;
 use crate::diag;
 use crate::group::{Group, HomedAddress, HomedRoute};
+use crate::guard::Object;
 use crate::inventory::{self, Inventory};
 use crate::{adopt, plan};
 use mpath_model::kernel::ifa;
@@ -57,6 +58,10 @@ impl Engine {
                 let leaves = self.groups.iter().any(|o| o.lets_go(a)) || others.contains(&a.addr.address);
                 if leaves || adopt::judge(&self.groups[g].settings, a).is_err() {
                     continue;
+                }
+                // A declared one that was here before us, and has left the configuration: now it stays.
+                for o in &mut self.groups {
+                    o.condemned.remove(&a.addr);
                 }
                 let group = &mut self.groups[g];
                 known.insert(a.addr.address, group.addresses.len());
@@ -129,7 +134,9 @@ impl Engine {
                 None if a.seen && wish => a.missing = Some(now),
                 None if a.seen => {
                     a.seen = false;
-                    self.tell(out, diag::put_back(self.about(g, host), &addr.to_string()));
+                    if !self.guard.blocks(&Object::Address(link, addr)) {
+                        self.tell(out, diag::put_back(self.about(g, host), &addr.to_string()));
+                    }
                 }
                 _ => {}
             }

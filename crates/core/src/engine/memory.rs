@@ -6,7 +6,7 @@
 
 use super::Engine;
 use crate::action::Action;
-use crate::group::{Group, HomedAddress, HomedRoute, NicId};
+use crate::group::{Group, HomedAddress, HomedRoute, NicId, UNTOLD};
 use crate::inventory::Inventory;
 use crate::persist::{self, NicMemory, Persistent};
 use mpath_model::kernel::{Route, TABLES};
@@ -53,6 +53,7 @@ impl Engine {
                 claim_routes(group, &self.inventory);
             }
             locate(group, &self.inventory, &memory);
+            group.addresses.iter_mut().for_each(|a| a.told = Some(UNTOLD));
         }
         self.frozen = memory.frozen;
         self.originals = memory.sysctls.iter().map(|(i, k, v)| ((i.clone(), *k), *v)).collect();

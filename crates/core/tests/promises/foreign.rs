@@ -41,6 +41,7 @@ fn an_address_that_is_deleted_ten_times_a_second_is_put_back_three_times_and_aga
             }
         }
         assert_eq!(adds(&lab, address), 3, "{}", lab.story());
+        assert!(alarms(&lab, "putting it back") <= 3, "{}", lab.story());
         assert_eq!(lab.where_is(address), [] as [u32; 0]);
         lab.run(secs(2));
         assert_eq!(lab.where_is(address).len(), 1, "it stopped");
@@ -67,6 +68,27 @@ fn the_suspect_is_named() {
     }
     let (_, line) = lab.lines.iter().find(|(_, l)| l.text.contains("last time")).unwrap();
     assert_eq!(line.fields, [("by".to_string(), "script (process 7)".to_string())]);
+}
+
+/// It was there before the daemon, on a NIC that keeps it although it is at home on another.
+#[test]
+fn a_declared_address_that_somebody_else_installed_stays_when_it_leaves_the_file() {
+    let spec = Spec {
+        standby: vec![1],
+        failback: false,
+        data: vec![("192.0.2.10/24", 0), ("192.0.2.20/24", 0)],
+        ..Spec::default()
+    };
+    let mut kernel = spec.kernel();
+    kernel.put(ETH1, "192.0.2.20/24");
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    assert_eq!(lab.where_is("192.0.2.20"), [ETH1], "{}", lab.story());
+    lab.ops.clear();
+    lab.reload(|s| s.groups[0].addresses.truncate(1));
+    lab.run(secs(20));
+    assert_eq!(lab.where_is("192.0.2.20").len(), 1, "{}", lab.story());
+    assert!(adds(&lab, "192.0.2.20") <= 1, "{} times", adds(&lab, "192.0.2.20"));
 }
 
 #[test]

@@ -35,7 +35,9 @@ fn lab() -> Lab {
 fn a_restart_while_all_is_well_changes_nothing() {
     let mut lab = lab().restart(secs(1));
     lab.run(secs(60));
-    let changes = |op: &&(mpath_model::Time, KernelOp)| !matches!(op.1, KernelOp::Announce { .. });
+    let changes = |op: &&(mpath_model::Time, KernelOp)| {
+        !matches!(op.1, KernelOp::Announce { .. } | KernelOp::Solicit { .. })
+    };
     assert_eq!(lab.ops.iter().filter(changes).count(), 0, "{:?}", lab.ops);
     assert_eq!(lab.said(), [] as [&str; 0]);
     healthy(&mut lab);
@@ -134,6 +136,26 @@ fn a_crash_in_every_step_of_a_failover_and_a_failback_loses_nothing() {
             lab.deliver();
             healthy(&mut lab);
         }
+    }
+}
+
+/// The address is on both NICs when the daemon dies, or on its host alone; either way nobody knows whom it has told.
+#[test]
+fn a_start_tells_the_neighbours_what_a_crash_kept_from_them() {
+    for both in [true, false] {
+        let mut lab = lab();
+        lab.carrier(&[ETH0], false);
+        lab.run(secs(2));
+        if both {
+            lab.kernel.put(ETH0, "192.0.2.10/24");
+        }
+        let mut lab = lab.restart(secs(1));
+        lab.run(ms(200));
+        let told = |op: &KernelOp| matches!(op, KernelOp::Announce { index: ETH1, address, .. } if *address == ip("192.0.2.10"));
+        let times: Vec<_> =
+            lab.ops.iter().filter(|(_, op)| told(op)).map(|(t, _)| *t - lab.ops[0].0).collect();
+        assert_eq!(times, [ms(0), ms(20), ms(100)], "{:?}", lab.ops);
+        assert_eq!(lab.where_is("192.0.2.10"), [ETH1]);
     }
 }
 
