@@ -78,6 +78,11 @@ impl World {
         on.filter_map(|a| self.nic_at(a.index)).collect()
     }
 
+    /// Once a journal has been lost: of an adopted address that the kernel took away with its NIC it alone knew.
+    pub(crate) fn unknowable(&self, t: &Tracked) -> bool {
+        self.forgetful && !t.declared
+    }
+
     /// The daemon is well and nothing is done to it.
     pub(crate) fn undisturbed(&self) -> bool {
         let d = &self.daemon;

@@ -49,6 +49,8 @@ pub struct Trunk {
     forwards: Vec<Time>,
     /// When the cable or the path of a port changed last.
     changed: Vec<Time>,
+    /// When an answer last reached the daemon through a port.
+    answered: Vec<Time>,
     /// How long the switch waits before it forwards.
     listening: Duration,
     /// Where the switch believes an address to be, and since when.
@@ -322,6 +324,9 @@ impl Trunk {
                 Packet::Carp(_) => false,
             };
             if wanted {
+                if !matches!(packet, Packet::Arp { reply: false, .. } | Packet::Beacon { .. }) {
+                    self.answered[nic] = self.now;
+                }
                 self.feed(Input::Heard(Heard { index, at: self.now, what: packet.clone() }));
             }
         }

@@ -159,8 +159,8 @@ pub struct World {
     pub(crate) mistreated: Option<Time>,
     pub(crate) tracked: Vec<Tracked>,
     pub(crate) duties: Vec<Duty>,
-    /// When declared addresses were deleted by hand.
-    pub(crate) deletions: Vec<(IfAddr, Time)>,
+    /// When declared addresses were deleted by hand, and from which NICs.
+    pub(crate) deletions: Vec<(IfAddr, Nic, Time)>,
     /// Routes found at the start, and their NICs.
     pub(crate) found_routes: Vec<(Nic, Route)>,
     pub(crate) removed: Vec<bool>,

@@ -5,7 +5,7 @@ use crate::lan::{Nic, Path};
 use crate::world::World;
 use mpath_model::settings::LinkPoll;
 use mpath_model::status::{Interface, InterfaceState, ProbeState};
-use mpath_model::{Family, Time};
+use mpath_model::{Family, IfAddr, Time};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -111,15 +111,25 @@ impl World {
         let status = self.status();
         let fine = |n: Nic| self.interface(&status, n).is_some_and(|i| i.state == InterfaceState::Ok);
         let t = self.tracked.iter().position(|t| t.group == group && t.addr == addr);
-        // Whoever takes it away a fourth time within a minute is not fought, for another minute.
-        let recent = |(a, at): &&(_, Time)| *a == addr && self.now - *at < Duration::from_secs(120);
-        let fought = self.deletions.iter().filter(recent).count() > 3;
         match t {
-            Some(t) if !fought && self.scenario.members(group).any(|n| fine(n) && self.perfect(n)) => {
+            Some(t)
+                if self.left_alone(&addr).is_none()
+                    && self.scenario.members(group).any(|n| fine(n) && self.perfect(n)) =>
+            {
                 vec![Duty { due: self.now + Duration::from_secs(1), what: What::Restored(t) }]
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The NIC from which an address was deleted again and again: whoever takes it away a fourth time within a minute is not
+    /// fought there, for another minute. Elsewhere it is put all the same.
+    fn left_alone(&self, addr: &IfAddr) -> Option<Nic> {
+        let recent = |nic: Nic| {
+            let all = self.deletions.iter();
+            all.filter(|d| d.0 == *addr && d.1 == nic && self.now - d.2 < Duration::from_secs(120)).count()
+        };
+        (0..self.index.len()).find(|nic| recent(*nic) > 3)
     }
 
     /// A working NIC of the group that could take over, and (with `witness`) is known to by its probes.
@@ -205,6 +215,10 @@ impl World {
                 return Err(format!("{} is still on the broken {name}", t.addr));
             }
             let fine = |n: &Nic| self.interface(&status, *n).is_some_and(|i| i.state == InterfaceState::Ok);
+            let elsewhere = self.left_alone(&t.addr).is_some_and(|at| at != nic);
+            if hosts.is_empty() && (self.unknowable(t) || elsewhere) {
+                continue;
+            }
             if !hosts.iter().any(fine) {
                 return Err(format!("{} is on {hosts:?}, no working NIC, after {name} broke", t.addr));
             }

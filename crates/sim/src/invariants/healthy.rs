@@ -33,8 +33,7 @@ impl World {
         for t in self.tracked.iter().filter(|t| t.group == group && !t.forgotten) {
             let hosts = self.hosts(&t.addr);
             let home = &self.scenario.nics[t.home].name;
-            // What the kernel took away with a NIC that went down only the journal knew.
-            if self.forgetful && !t.declared && hosts.is_empty() {
+            if hosts.is_empty() && self.unknowable(t) {
                 continue;
             }
             let [host] = hosts[..] else {

@@ -18,6 +18,8 @@ const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const RECOVERED: Duration = Duration::from_secs(25);
 /// A port without an address asks nobody for so long who has not answered five times.
 const MANNERS: Duration = Duration::from_secs(30);
+/// While nobody has ever answered, nobody is believed to be missing for so long (mpathd-behaviour.md, QUIET_PERIOD).
+const QUIET: Duration = Duration::from_secs(40);
 /// Reading events, carrying out, telling the neighbours.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -58,6 +60,7 @@ impl Trunk {
             lan: Lan { segments: vec![vec![router]], ports, delay, jitter },
             forwards: vec![now; count],
             changed: vec![now; count],
+            answered: vec![Time(0); count],
             listening: *rng.pick(&[Duration::ZERO, Duration::ZERO, Duration::from_secs(1)]),
             index,
             table: BTreeMap::new(),
@@ -167,7 +170,8 @@ impl Trunk {
     /// Its path has swallowed everything for so long, in one direction or both.
     fn silent(&self, nic: Nic, for_so_long: Duration) -> bool {
         let path = self.lan.ports[nic].path;
-        (path.tx_blocked || path.rx_blocked) && self.now - self.changed[nic] > for_so_long
+        let since = self.changed[nic].max(self.born);
+        (path.tx_blocked || path.rx_blocked) && self.now - since > for_so_long
     }
 
     /// Nothing is wrong any more.
@@ -206,9 +210,10 @@ impl Trunk {
             }
             return;
         };
-        // What this life of the daemon has never heard is no evidence.
-        let heard = self.changed[open] > self.born + fdt * 2;
-        if heard && self.silent(open, fdt * 2 + SLACK) {
+        // Whom this life of the daemon has never heard it does not miss at once.
+        let known = self.answered[open] > self.born;
+        let quiet = if known { Duration::ZERO } else { QUIET };
+        if self.silent(open, quiet + fdt * 2 + SLACK) {
             self.violate("off the silent port", format!("port {open} is silent, and still the active one"));
         }
     }

@@ -161,11 +161,11 @@ impl World {
 
     fn delete_declared(&mut self, group: usize, address: usize) {
         let addr = self.scenario.settings.groups[group].addresses[address].address;
-        self.deletions.push((addr, self.now));
         let on: Vec<u32> =
             self.kernel.addresses().iter().filter(|a| a.addr == addr).map(|a| a.index).collect();
         for index in on {
             self.kernel.apply(&KernelOp::DelAddress { index, addr });
+            self.deletions.extend(self.nic_at(index).map(|nic| (addr, nic, self.now)));
         }
     }
 
