@@ -58,6 +58,10 @@ pub enum Fault {
     Refuse {
         permille: u32,
     },
+    /// Share of batches of requests that the kernel carries out and the daemon never hears of.
+    Mute {
+        permille: u32,
+    },
     /// Share of events that are lost; an overflow notice follows.
     Lose {
         permille: u32,
@@ -110,6 +114,7 @@ impl Fault {
             Fault::Admin { nic, .. } => Fault::Admin { nic, up: true },
             Fault::Remove { nic } => Fault::Create { nic },
             Fault::Refuse { .. } => Fault::Refuse { permille: 0 },
+            Fault::Mute { .. } => Fault::Mute { permille: 0 },
             Fault::Lose { .. } => Fault::Lose { permille: 0 },
             Fault::Late { .. } => Fault::Late { permille: 0 },
             Fault::Twice { .. } => Fault::Twice { permille: 0 },
@@ -213,7 +218,8 @@ fn pick(s: &Scenario, rng: &mut Rng) -> Fault {
         }
         71..=73 => Fault::Refuse { permille: *rng.pick(&[20, 100, 500]) },
         74..=76 => Fault::Lose { permille: *rng.pick(&[50, 300, 1000]) },
-        77..=79 => Fault::Late { permille: *rng.pick(&[100, 500]) },
+        77..=78 => Fault::Late { permille: *rng.pick(&[100, 500]) },
+        79 => Fault::Mute { permille: *rng.pick(&[20, 200, 1000]) },
         80..=81 => Fault::Twice { permille: *rng.pick(&[100, 1000]) },
         82..=88 => Fault::Offline { nic },
         89..=94 => Fault::Restart {
@@ -258,6 +264,7 @@ fn heal_all(s: &Scenario, at: Time, faults: &mut Vec<(Time, Fault)>) {
     }
     for f in [
         Fault::Refuse { permille: 0 },
+        Fault::Mute { permille: 0 },
         Fault::Lose { permille: 0 },
         Fault::Late { permille: 0 },
         Fault::Twice { permille: 0 },

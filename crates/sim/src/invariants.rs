@@ -11,7 +11,7 @@ use crate::lan::{Nic, Path};
 use crate::world::{Hostile, World};
 use mpath_core::Action;
 use mpath_model::kernel::{KernelOp, ifa};
-use mpath_model::status::{Interface, Status};
+use mpath_model::status::{Interface, InterfaceState, Status};
 use mpath_model::{IfAddr, Time};
 use std::fmt;
 use std::time::Duration;
@@ -153,6 +153,23 @@ impl World {
         let twice = self.tracked.iter().filter(|t| !t.forgotten).find(|t| self.hosts(&t.addr).len() > 1);
         if let Some(addr) = twice.map(|t| t.addr) {
             self.violate("exactly one NIC", format!("{addr} is on several NICs and nothing is under way"));
+        }
+        self.check_offline();
+    }
+
+    /// What an operator has taken out of service stays out of it, whoever dies in the meantime, unless nobody can know any more.
+    fn check_offline(&mut self) {
+        if self.offline.is_empty() || self.forgetful {
+            return;
+        }
+        let status = self.status();
+        let out = |n: &Nic| {
+            let state = self.interface(&status, *n).map(|i| i.state);
+            matches!(state, Some(InterfaceState::Offline | InterfaceState::Unknown))
+        };
+        if let Some(back) = self.offline.iter().find(|n| !out(n)) {
+            let name = self.scenario.nics[*back].name.clone();
+            self.violate("offline stays offline", format!("{name} is back, and nobody asked for it"));
         }
     }
 

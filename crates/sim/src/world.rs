@@ -40,6 +40,8 @@ pub(crate) enum Happening {
     Dump(u32),
     /// The daemon polls the carrier of an interface.
     Poll(IfIndex),
+    /// The daemon has given up waiting for a report that was lost.
+    GivenUp(u32, BatchId),
     /// The kernel tells of a carrier change.
     LinkEvent(IfIndex),
     /// Duplicate address detection ends.
@@ -102,6 +104,7 @@ pub enum Sabotage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hostile {
     pub(crate) refuse: u32,
+    pub(crate) mute: u32,
     pub(crate) lose: u32,
     pub(crate) late: u32,
     pub(crate) twice: u32,
@@ -129,7 +132,8 @@ pub(crate) struct Daemon {
     pub(crate) torn: Option<u32>,
     /// Dies in the next step that changes something, and stays dead for so long.
     pub(crate) doomed: Option<Duration>,
-    pub(crate) requests: BTreeSet<RequestId>,
+    /// Unanswered, each with the NIC that a yes takes out of service.
+    pub(crate) requests: BTreeMap<RequestId, Option<Nic>>,
     pub(crate) last_request: RequestId,
     buffer: Vec<Action>,
 }
@@ -159,6 +163,8 @@ pub struct World {
     pub(crate) mistreated: Option<Time>,
     pub(crate) tracked: Vec<Tracked>,
     pub(crate) duties: Vec<Duty>,
+    /// NICs that the daemon said it has taken out of service and was not asked to bring back.
+    pub(crate) offline: BTreeSet<Nic>,
     /// When declared addresses were deleted by hand, and from which NICs.
     pub(crate) deletions: Vec<(IfAddr, Nic, Time)>,
     /// Routes found at the start, and their NICs.
@@ -274,7 +280,10 @@ impl World {
                 self.finish_batch(batch, errors)
             }
             Happening::Dump(life) if life == self.daemon.life => self.dump(),
-            Happening::Done(..) | Happening::Dump(_) => {}
+            Happening::GivenUp(life, batch) if life == self.daemon.life => {
+                self.daemon.batches.remove(&batch);
+            }
+            Happening::Done(..) | Happening::Dump(_) | Happening::GivenUp(..) => {}
             Happening::Poll(index) => {
                 if let Some(running) = self.kernel.link(index).map(|l| l.running) {
                     self.feed(Input::Running { index, running });

@@ -27,6 +27,8 @@ enum What {
     Repaired(usize),
     /// The address deleted by hand is back.
     Restored(usize),
+    /// Everybody on the link is dead: addresses stay where they are, for no NIC is better than another.
+    Stayed(Vec<(usize, Vec<Nic>)>),
 }
 
 /// Reading events, applying a batch, reporting it.
@@ -56,8 +58,26 @@ impl World {
                 vec![Duty { due: self.now + self.link_bound(), what }]
             }
             Fault::Path { nic, path } if path.tx_blocked || path.rx_blocked => self.silent(nic),
+            Fault::AllNodes { segment, alive: false } => self.deserted(segment),
             _ => Vec::new(),
         }
+    }
+
+    /// Owed where every NIC of the group has answers up to now: one that is not asked speaks for itself.
+    fn deserted(&self, group: usize) -> Vec<Duty> {
+        let status = self.status();
+        let all = self.scenario.members(group).all(|n| {
+            let view = self.interface(&status, n);
+            self.perfect(n) && view.is_some_and(|i| i.state == InterfaceState::Ok && answered(i))
+        });
+        if !all || !self.lan.segments[group].iter().all(|n| n.alive) {
+            return Vec::new();
+        }
+        let tracked = self.tracked.iter().enumerate().filter(|(_, t)| t.group == group && !t.forgotten);
+        let stay = tracked.map(|(i, t)| (i, self.hosts(&t.addr))).collect();
+        let fdt = Duration::from_millis(status.groups[group].failure_detection_time_ms);
+        let seen = self.now + fdt + self.lan.delay + self.lan.jitter;
+        vec![Duty { due: seen + SLACK, what: What::Stayed(stay) }]
     }
 
     fn silent(&self, nic: Nic) -> Vec<Duty> {
@@ -189,6 +209,7 @@ impl World {
                 What::Emptied(nic, to) => self.check_emptied(*nic, to).map_err(|e| ("off the bad NIC", e)),
                 What::Repaired(group) => self.healthy(*group, None).map_err(|e| ("repair in time", e)),
                 What::Restored(t) => self.check_restored(*t).map_err(|e| ("declared address put back", e)),
+                What::Stayed(stay) => self.check_stayed(stay).map_err(|e| ("nowhere better", e)),
             };
             if let Err((invariant, what)) = found {
                 self.violate(invariant, what);
@@ -228,6 +249,18 @@ impl World {
             if out.is_none_or(|n| n == nic) {
                 let family = Family::of(a).version();
                 return Err(format!("the {family} way to {a} is {out:?} after {name} broke"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_stayed(&self, stay: &[(usize, Vec<Nic>)]) -> Result<(), String> {
+        for (t, was) in stay {
+            let (addr, hosts) = (self.tracked[*t].addr, self.hosts(&self.tracked[*t].addr));
+            if hosts != *was {
+                return Err(format!(
+                    "{addr} went from {was:?} to {hosts:?}, and everybody on the link is dead"
+                ));
             }
         }
         Ok(())

@@ -63,14 +63,21 @@ impl World {
                 self.note_mistreatment();
                 self.hostile.refuse = permille;
             }
+            Fault::Mute { permille } => {
+                self.note_mistreatment();
+                self.hostile.mute = permille;
+            }
             Fault::Lose { permille } => {
                 self.note_mistreatment();
                 self.hostile.lose = permille;
             }
             Fault::Late { permille } => self.hostile.late = permille,
             Fault::Twice { permille } => self.hostile.twice = permille,
-            Fault::Offline { nic } => self.request(nic, Command::Offline),
-            Fault::Online { nic } => self.request(nic, Command::Online),
+            Fault::Offline { nic } => self.request(nic, Command::Offline, Some(nic)),
+            Fault::Online { nic } => {
+                self.offline.remove(&nic);
+                self.request(nic, Command::Online, None);
+            }
             Fault::Restart { down, midway, torn } => {
                 if self.daemon.engine.is_some() {
                     self.daemon.torn = torn;
@@ -97,6 +104,7 @@ impl World {
 
     /// Writes the file and has the daemon read it, if one runs.
     fn reload(&mut self, settings: Settings) {
+        self.offline.retain(|_| self.file == settings);
         self.file = settings.clone();
         self.feed(Input::Configure(settings));
     }
@@ -127,7 +135,7 @@ impl World {
     }
 
     fn note_mistreatment(&mut self) {
-        if self.hostile.refuse > 0 || self.hostile.lose > 0 {
+        if self.hostile.refuse > 0 || self.hostile.mute > 0 || self.hostile.lose > 0 {
             self.mistreated = Some(self.now);
         }
     }
@@ -169,14 +177,15 @@ impl World {
         }
     }
 
-    fn request(&mut self, nic: Nic, command: fn(String) -> Command) {
+    /// `leaves`: the NIC that is out of service when the answer is yes.
+    fn request(&mut self, nic: Nic, command: fn(String) -> Command, leaves: Option<Nic>) {
         if self.daemon.engine.is_none() {
             return;
         }
         let d = &mut self.daemon;
         d.last_request += 1;
         let id = d.last_request;
-        d.requests.insert(id);
+        d.requests.insert(id, leaves);
         let command = command(self.scenario.nics[nic].name.clone());
         self.feed(Input::Request { id, command });
     }

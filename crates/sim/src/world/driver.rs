@@ -10,6 +10,9 @@ use mpath_model::settings::LinkPoll;
 use mpath_model::{Family, IfIndex};
 use std::time::Duration;
 
+/// Within this time the engine takes a batch of which it has not heard for lost.
+const GIVEN_UP: Duration = Duration::from_millis(5100);
+
 const fn us(n: u64) -> Duration {
     Duration::from_micros(n)
 }
@@ -60,11 +63,10 @@ impl World {
             Action::Listen(listen) => self.listen(listen),
             Action::Log(_) | Action::Prepare { .. } => {}
             Action::Emit(event) => self.stats.event(event.event),
-            Action::Reply { id, .. } => {
-                if !self.daemon.requests.remove(&id) {
-                    self.violate("replies", format!("request {id} is not waiting for an answer"));
-                }
-            }
+            Action::Reply { id, result } => match self.daemon.requests.remove(&id) {
+                None => self.violate("replies", format!("request {id} is not waiting for an answer")),
+                Some(nic) => self.offline.extend(nic.filter(|_| result.is_ok())),
+            },
         }
     }
 
@@ -119,6 +121,9 @@ impl World {
         let minor = |op: &KernelOp| matches!(op, KernelOp::Announce { .. } | KernelOp::DelNeighbour { .. });
         if !ops.iter().all(minor) {
             self.daemon.batches.insert(batch);
+        }
+        if self.rng.chance(self.hostile.mute) {
+            return self.plan(GIVEN_UP, Happening::GivenUp(self.daemon.life, batch));
         }
         let slow = if self.rng.chance(self.hostile.late) { us(200_000) } else { us(2000) };
         let after = self.rng.duration(us(20), slow);

@@ -39,6 +39,7 @@ impl World {
             mistreated: None,
             tracked: Vec::new(),
             duties: Vec::new(),
+            offline: Default::default(),
             deletions: Vec::new(),
             found_routes: Vec::new(),
             removed: vec![false; count],
