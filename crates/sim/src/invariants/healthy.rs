@@ -178,7 +178,7 @@ impl World {
         let status = self.status();
         for n in 0..self.scenario.nics.len() {
             if self.interface(&status, n).is_some_and(|i| i.state == InterfaceState::Offline) {
-                self.offline.remove(&n);
+                self.comes_back(n);
                 self.daemon.last_request += 1;
                 let id = self.daemon.last_request;
                 self.daemon.requests.insert(id, None);

@@ -75,7 +75,7 @@ impl World {
             Fault::Twice { permille } => self.hostile.twice = permille,
             Fault::Offline { nic } => self.request(nic, Command::Offline, Some(nic)),
             Fault::Online { nic } => {
-                self.offline.remove(&nic);
+                self.comes_back(nic);
                 self.request(nic, Command::Online, None);
             }
             Fault::Restart { down, midway, torn } => {
@@ -104,7 +104,10 @@ impl World {
 
     /// Writes the file and has the daemon read it, if one runs.
     fn reload(&mut self, settings: Settings) {
-        self.offline.retain(|_| self.file == settings);
+        if self.file != settings {
+            // Members come and go: who is out of service then is not said.
+            (0..self.index.len()).for_each(|nic| self.comes_back(nic));
+        }
         self.file = settings.clone();
         self.feed(Input::Configure(settings));
     }
@@ -175,6 +178,12 @@ impl World {
             self.kernel.apply(&KernelOp::DelAddress { index, addr });
             self.deletions.extend(self.nic_at(index).map(|nic| (addr, nic, self.now)));
         }
+    }
+
+    /// A NIC is about to be brought back, even if the daemon has not said yet that it is out of service.
+    pub(crate) fn comes_back(&mut self, nic: Nic) {
+        self.offline.remove(&nic);
+        self.daemon.requests.values_mut().filter(|n| **n == Some(nic)).for_each(|n| *n = None);
     }
 
     /// `leaves`: the NIC that is out of service when the answer is yes.
