@@ -1,6 +1,6 @@
 //! Scenario `addresses`: from the carrier event to the moment when every address is present on the other NIC, for the
-//! daemon and for a hand-rolled reflex on a network of its own: messages assembled beforehand, one system call, one
-//! announcement of each address, nothing else. The same observer stamps both.
+//! daemon and for a hand-rolled reflex on a network of its own, a program of its own (`bin/mpath-floor.rs`): messages
+//! assembled beforehand, one system call, one announcement of each address, nothing else. The same observer stamps both.
 
 use crate::cli::AddressOptions;
 use crate::cost::user_time;
@@ -12,15 +12,14 @@ use crate::rng::Rng;
 use crate::stage::{HOME, NIC, PATIENCE, Site};
 use crate::stats::{Summary, ms};
 use mpath_linux::Kernel;
-use mpath_linux::prepared::Prepared;
 use mpath_model::kernel::{Address, KernelOp, Placing, ifa};
 use mpath_model::status::GroupState;
 use mpath_model::{IfIndex, PROTO_MPATHD, Route};
 use mpath_testkit::daemon::DaemonOptions;
+use mpath_testkit::process::Process;
 use mpath_testkit::{Daemon, Error, GroupConfig, Lan, LanOptions, poll_until};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 /// The cut comes at a random moment within this time.
@@ -217,8 +216,7 @@ fn wait_count(lan: &Lan, nic: &str, count: usize) -> Result<(), Error> {
 /// The network with the reflex.
 struct Reflexive {
     observer: Observer,
-    reflex: Option<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
+    reflex: Process,
     lan: Lan,
     other: IfIndex,
     count: usize,
@@ -231,17 +229,27 @@ impl Reflexive {
         let (home, other) = (index(HOME)?, index("eth1")?);
         apply(&lan, &puts(count, home))?;
         let observer = Observer::start(&lan.server, HOME, "eth1")?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        let react = move || react(home, &puts(count, other), &asked);
-        let reflex = Some(lan.server.spawn_thread("reflex", react)?);
-        Ok(Reflexive { observer, reflex, stop, lan, other, count })
+        let mut command = Command::new(beside("mpath-floor")?);
+        command.args([home.to_string(), other.to_string(), lan.nic_mac(NIC + 1).to_string()]);
+        command.args(addresses(count));
+        let reflex = lan.server.spawn(command)?;
+        let reflexive = Reflexive { observer, reflex, lan, other, count };
+        let ready = || reflexive.reflex.log().iter().any(|line| line.text == "ready").then_some(());
+        match poll_until(PATIENCE, ready) {
+            Some(()) => Ok(reflexive),
+            None => Err(reflexive.failed("it does not get ready")),
+        }
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        let said: Vec<String> = self.reflex.log().into_iter().map(|line| line.text).collect();
+        Error::new("run mpath-floor", format!("{why}; it says: {}", said.join("; ")))
     }
 
     fn failure(&self) -> Result<Seen, Error> {
         let armed = self.observer.arm(2 * self.count);
         self.lan.cut(NIC)?;
-        let took = armed.wait("the reflex", PATIENCE)?;
+        let took = armed.wait("mpath-floor", PATIENCE).map_err(|e| self.failed(&e.to_string()))?;
         self.lan.plug(NIC)?;
         let back: Vec<KernelOp> = puts(self.count, self.other)
             .into_iter()
@@ -258,13 +266,13 @@ impl Reflexive {
     }
 }
 
-impl Drop for Reflexive {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(reflex) = self.reflex.take() {
-            let _ = reflex.join();
-        }
-    }
+/// A program that is installed beside this one.
+fn beside(name: &str) -> Result<PathBuf, Error> {
+    let own = std::env::current_exe().map_err(|e| Error::new("find the running program", e))?;
+    let found = own.with_file_name(name);
+    let missing =
+        || Error::new(format!("find the program {name}"), format!("{} is no file", found.display()));
+    found.is_file().then(|| found.clone()).ok_or_else(missing)
 }
 
 /// What a move of all addresses takes at least: the addresses, and a route to each network.
@@ -291,30 +299,5 @@ fn apply(lan: &Lan, ops: &[KernelOp]) -> Result<(), Error> {
             Some(errno) => Err(Error::new("set up the floor", format!("errno {errno}"))),
         },
         Err(e) => Err(Error::new("set up the floor", e)),
-    }
-}
-
-/// Waits for the carrier to go, commits, announces. A plan is used once and made again.
-fn react(home: IfIndex, ops: &[KernelOp], stop: &AtomicBool) {
-    let Ok(mut kernel) = Kernel::open() else { return };
-    let mut plan = Prepared::new(ops);
-    let announce = ops.iter().filter_map(|op| match op {
-        KernelOp::AddAddress(a) => {
-            Some(KernelOp::Announce { index: a.index, address: a.addr.address, router: false })
-        }
-        _ => None,
-    });
-    let announce: Vec<KernelOp> = announce.collect();
-    while !stop.load(Ordering::Relaxed) {
-        if kernel.wait(Duration::from_millis(50)) {
-            if kernel.lost_carrier(&[home]).is_some() {
-                kernel.commit(plan);
-                kernel.forget_commit();
-                kernel.apply(&announce);
-                plan = Prepared::new(ops);
-            }
-            // Nothing that came after what has been looked at.
-            kernel.take_read_ahead(&mut Vec::new());
-        }
     }
 }

@@ -1,15 +1,17 @@
-//! The report as plots, one file for each case: every sample of every measure as a dot on a logarithmic axis, with lines at
-//! p50 and p99.
+//! The report as plots, one file for each case: every sample of every measure as a dot on a logarithmic axis, in the unit that its
+//! label ends in, with lines at p50 and p99.
 
 use crate::report::{Case, Measure, Report};
 use crate::stats::Summary;
 use std::fmt::Write;
 use std::path::Path;
 
-const WIDTH: f64 = 960.0;
-/// Where the axis begins and ends.
-const AXIS: (f64, f64) = (340.0, 940.0);
-const TOP: f64 = 56.0;
+/// Length of the axis, and what is left free beside everything.
+const AXIS: f64 = 600.0;
+const MARGIN: f64 = 20.0;
+/// Room for a letter of a label: sans-serif at 12 has narrower ones on average.
+const LETTER: f64 = 6.5;
+const TOP: f64 = 76.0;
 const ROW: f64 = 30.0;
 /// Samples that are drawn of one measure at most.
 const DOTS: usize = 2000;
@@ -30,15 +32,21 @@ fn plot(report: &Report, case: &Case) -> String {
     let least = positive().fold(f64::INFINITY, f64::min).log10().floor();
     let most = positive().fold(0.0, f64::max).log10().ceil();
     let (least, most) = if least.is_finite() { (least, most.max(least + 1.0)) } else { (0.0, 1.0) };
+    // The labels stand to the left of the axis.
+    let longest = drawn.iter().map(|m| m.label.chars().count()).max().unwrap_or(0);
+    let begin = longest as f64 * LETTER + 2.0 * MARGIN;
     let x = |v: f64| {
         let part = (v.max(f64::MIN_POSITIVE).log10() - least) / (most - least);
-        AXIS.0 + part.clamp(0.0, 1.0) * (AXIS.1 - AXIS.0)
+        begin + part.clamp(0.0, 1.0) * AXIS
     };
     let bottom = TOP + ROW * drawn.len() as f64;
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.0}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"12\" y=\"22\" font-size=\"15\">{}</text>\n\
-         <text x=\"12\" y=\"40\" fill=\"gray\">mpath-bench {}, Linux {}, {}, load {}</text>\n",
+         <text x=\"12\" y=\"40\" fill=\"gray\">mpath-bench {}, Linux {}, {}, load {}</text>\n\
+         <text x=\"12\" y=\"58\" fill=\"gray\">a dot for each sample, 0 at the left end; <tspan fill=\"black\">p50</tspan>, \
+         <tspan fill=\"firebrick\">p99</tspan></text>\n",
+        begin + AXIS + 2.0 * MARGIN,
         bottom + 36.0,
         escape(&case.title),
         report.scenario,
