@@ -44,6 +44,15 @@ fn a_cable_is_cut() {
 }
 
 #[test]
+fn addresses_move_beside_the_floor() {
+    let case = measure(&["addresses", "--counts", "3", "--runs", "2"]);
+    // An observer that looks late sees all at once, so that a time can be zero.
+    for key in ["present_ms", "announced_ms", "floor_present_ms", "floor_announced_ms"] {
+        assert_eq!(case["measures"][key]["samples"].as_array().map(Vec::len), Some(2), "{key}: {case:#}");
+    }
+}
+
+#[test]
 fn a_path_falls_silent() {
     let case = measure(&["silent", "--runs", "2", "--fdt", "1s", "--rate", "200"]);
     for key in ["detection_ms", "detection_intervals", "repair_ms", "gap_ipv4_ms", "gap_ipv6_ms"] {
