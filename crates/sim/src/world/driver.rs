@@ -351,6 +351,15 @@ impl World {
             return;
         }
         let mut waiting: Vec<Input> = self.daemon.backlog.drain(..).collect();
+        // SIGHUP is no queue, and the file is read when it is handled.
+        let mut read = false;
+        waiting.retain_mut(|input| match input {
+            Input::Configure(settings) => {
+                settings.clone_from(&self.file);
+                !std::mem::replace(&mut read, true)
+            }
+            _ => true,
+        });
         waiting.sort_by_key(|i| !matches!(i, Input::Kernel(_)));
         waiting.into_iter().for_each(|input| self.feed(input));
     }
