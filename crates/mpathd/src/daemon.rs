@@ -332,7 +332,7 @@ impl Daemon {
             self.feed(Input::Kernel(events));
         }
         if overflowed {
-            self.logger.say(Level::Info, "the kernel dropped events: looking at everything again", &[]);
+            self.say_dropped();
             self.resynchronise();
             self.drain_queue();
         }

@@ -54,6 +54,7 @@ impl Daemon {
         }
         self.queue.push_back(Input::Done { batch, errors });
         if overflowed {
+            self.say_dropped();
             self.resynchronise();
         }
     }
@@ -80,7 +81,9 @@ impl Daemon {
         self.memberships.follow(&self.listen.follow);
         self.dump_again = None;
         let mut stale = Vec::new();
-        let _ = self.kernel.read_events(&mut stale);
+        if self.kernel.read_events(&mut stale).is_ok_and(|overflowed| overflowed) {
+            self.say_dropped();
+        }
         match self.kernel.dump() {
             Ok(dump) => {
                 self.names = dump.links.iter().map(|l| (l.index, l.name.clone())).collect();
@@ -91,6 +94,11 @@ impl Daemon {
                 self.dump_again = Some(clock::now() + LISTEN_AGAIN);
             }
         }
+    }
+
+    /// Whoever is the first to find out.
+    pub(super) fn say_dropped(&self) {
+        self.logger.say(Level::Info, "the kernel dropped events: looking at everything again", &[]);
     }
 
     pub(super) fn open_sockets(&mut self, listen: Listen) {
