@@ -4,7 +4,6 @@
 use crate::nic::Nic;
 use crate::probe::PROBE_FAILS;
 use crate::probe::PROBE_REPAIRS;
-use crate::probe::confirm::ENOUGH;
 use crate::probe::ring::Heard;
 use mpath_model::Time;
 use std::time::Duration;
@@ -71,7 +70,7 @@ pub fn suspect(nic: &mut Nic, now: Time, confirm: Option<Duration>) -> Option<Ca
         return None;
     }
     let over = confirm.is_some_and(|fdt| nic.confirm.over(now, fdt));
-    let asked_in_vain = nic.confirm.unanswered(now) >= ENOUGH;
+    let asked_in_vain = nic.confirm.enough(now);
     let heard = Heard { path: nic.confirm.life.filter(|_| confirm.is_some()), target: None };
     let mut first = None;
     let mut judged = false;

@@ -55,7 +55,7 @@ impl Engine {
                     }
                 }
                 Packet::Advertisement { from, to, target } => {
-                    self.proved_by_advertisement(heard.index, *target, *to);
+                    self.proved_by_neighbour(heard.index, IpAddr::V6(*target), IpAddr::V6(*to));
                     self.advertised(now, (g, n), IpAddr::V6(*from), IpAddr::V6(*target), heard.at, out);
                 }
                 Packet::Carp(_) => {} // not a matter of groups
@@ -64,7 +64,7 @@ impl Engine {
                     let own = self.wire_mac(g, n);
                     let answer = *reply && own == Some(*target_mac);
                     if answer {
-                        self.proved_by_arp(heard.index, *sender, *target);
+                        self.proved_by_neighbour(heard.index, IpAddr::V4(*sender), IpAddr::V4(*target));
                     }
                     self.arp(now, (g, n), IpAddr::V4(*sender), *sender_mac, answer, heard.at, out);
                 }

@@ -21,7 +21,7 @@ use mpath_model::kernel::{KernelOp, Transmit};
 use mpath_model::{IfIndex, Mac, Time};
 use mpath_wire::probe::{Kind, Payload};
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// When it is asked, from the move on; the verdict falls at the last of these times.
@@ -163,14 +163,9 @@ impl Engine {
         self.proofs.len() != before
     }
 
-    /// An answer to a data address, by ARP.
-    pub(super) fn proved_by_arp(&mut self, index: IfIndex, from: Ipv4Addr, to: Ipv4Addr) {
-        self.proofs.retain(|p| (p.index, p.address, p.target) != (index, IpAddr::V4(to), IpAddr::V4(from)));
-    }
-
-    /// An answer to a data address, by Neighbour Advertisement.
-    pub(super) fn proved_by_advertisement(&mut self, index: IfIndex, target: Ipv6Addr, to: Ipv6Addr) {
-        self.proofs.retain(|p| (p.index, p.address, p.target) != (index, IpAddr::V6(to), IpAddr::V6(target)));
+    /// An answer of a target to a data address, by ARP or Neighbour Advertisement, which name no question.
+    pub(super) fn proved_by_neighbour(&mut self, index: IfIndex, target: IpAddr, to: IpAddr) {
+        self.proofs.retain(|p| (p.index, p.address, p.target) != (index, to, target));
     }
 
     /// No answer at all.

@@ -172,7 +172,12 @@ impl Confirm {
 
     /// Whether enough has been asked in vain for a verdict, or the detection time is over.
     pub fn ready(&self, now: Time, fdt: Duration) -> bool {
-        self.over(now, fdt) || (self.since.is_some() && self.unanswered(now) >= ENOUGH)
+        self.over(now, fdt) || self.enough(now)
+    }
+
+    /// Whether enough has been asked in vain for a verdict.
+    pub fn enough(&self, now: Time) -> bool {
+        self.doubting() && self.unanswered(now) >= ENOUGH
     }
 
     /// Whether the detection time since the last sign of life is as good as over.

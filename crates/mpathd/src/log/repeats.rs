@@ -29,6 +29,11 @@ fn key(line: &Line) -> Key {
     (line.text.clone(), interface.map(|(_, value)| value.clone()))
 }
 
+/// How many lines of a level that are the same are written in a window.
+fn burst(level: Level) -> u64 {
+    if level >= Level::Info { BURST_INFO } else { BURST }
+}
+
 /// Counts lines.
 #[derive(Default)]
 pub(super) struct Repeats {
@@ -38,11 +43,10 @@ pub(super) struct Repeats {
 impl Repeats {
     /// Whether the line is to be written.
     pub(super) fn admit(&mut self, at: SystemTime, line: &Line) -> bool {
-        let burst = if line.level >= Level::Info { BURST_INFO } else { BURST };
         let key = key(line);
         if let Some(count) = self.counts.get_mut(&key) {
             count.lines += 1;
-            return count.lines <= burst;
+            return count.lines <= burst(line.level);
         }
         if self.counts.len() < TEXTS {
             self.counts.insert(key, Count { since: at, lines: 1, level: line.level });
@@ -61,7 +65,7 @@ impl Repeats {
         self.counts.retain(|(text, interface), count| {
             // A clock that was set back must not hold anything back for longer.
             let open = now.duration_since(count.since).is_ok_and(|d| d < WINDOW);
-            let burst = if count.level >= Level::Info { BURST_INFO } else { BURST };
+            let burst = burst(count.level);
             if !open && count.lines > burst {
                 let repeated = ("repeated".to_owned(), (count.lines - burst).to_string());
                 lines.push(Line {
