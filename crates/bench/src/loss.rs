@@ -137,7 +137,7 @@ impl Bench<'_> {
             false => Loss::both(permille),
         };
         let begin = Instant::now();
-        nics.iter().try_for_each(|n| stage.lan.lose(*n, loss).map(drop))?;
+        stage.lan.lose(nics, loss)?;
         Ok(begin)
     }
 

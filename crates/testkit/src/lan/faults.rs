@@ -79,10 +79,12 @@ impl Lan {
         Ok(at)
     }
 
-    /// Lets the path behind the switch port of NIC `n` lose frames by chance, each by itself; by none it is sound again.
-    pub fn lose(&self, n: usize, loss: Loss) -> Result<Instant, Error> {
+    /// Lets the paths behind the switch ports of these NICs lose frames by chance, each by itself and all from the same moment;
+    /// by none they are sound again.
+    pub fn lose(&self, nics: &[usize], loss: Loss) -> Result<Instant, Error> {
         let mut batch = vec![Message::new_table(LOSS, 0)];
-        for (device, permille) in [(format!("c{n}"), loss.outbound), (format!("u{n}"), loss.inbound)] {
+        let ways = |n: &usize| [(format!("c{n}"), loss.outbound), (format!("u{n}"), loss.inbound)];
+        for (device, permille) in nics.iter().flat_map(ways) {
             batch.push(Message::new_chain(LOSS, &device, Hook::Ingress, 0, &device));
             batch.push(Message::flush_chain(LOSS, &device));
             if permille > 0 {
@@ -90,7 +92,8 @@ impl Lan {
                 batch.push(Message::new_rule(LOSS, &device, &rule));
             }
         }
-        self.filter(&batch, || format!("let the path of {} lose {loss:?}", self.nics[n].name))
+        let names = || nics.iter().map(|n| self.nics[*n].name.as_str()).collect::<Vec<_>>().join(" and ");
+        self.filter(&batch, || format!("let the path of {} lose {loss:?}", names()))
     }
 
     /// Lets the switch of NIC `n` drop all ARP that speaks in the name of an address, announcements and questions alike.
