@@ -1,13 +1,15 @@
 //! Who stamps what the kernel tells of a host: the loss of a NIC's carrier, the arrival of addresses on another, and the
-//! announcements that leave there. Spins while it is armed, so that its own waking up is in no figure.
+//! announcements that leave there. Spins while it is armed, so that its own waking up is in no figure, and gives way to whoever
+//! waits for its processor: the kernel tells of an IPv6 address from a worker.
 
 use crate::machine;
 use mpath_linux::netlink::Socket;
 use mpath_model::IfIndex;
 use mpath_testkit::{Error, Host};
 use nix::errno::Errno;
+use nix::sched::sched_yield;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket, sockopt,
+    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, setsockopt, socket, sockopt,
 };
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -68,7 +70,7 @@ impl Observer {
             machine::move_to_the_last_processor();
             while let Ok(count) = taken.recv() {
                 clear(&mut socket);
-                while let Some(Ok(_)) = announced(&wire) {}
+                while announced(&wire).is_some() {}
                 let _ = armed.send(());
                 if let Some(took) = observation(&mut socket, &wire, (from, to), count, &asked) {
                     let _ = done.send(took);
@@ -134,11 +136,16 @@ fn wire(index: IfIndex) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// The next frame: the address that it announces by gratuitous ARP or neighbour advertisement, if it does. None: nothing
-/// has arrived.
+/// The next frame: the address that it announces by gratuitous ARP or neighbour advertisement, if it does, and leaves (what
+/// another NIC announces arrives here). None: no frame is there.
 fn announced(wire: &OwnedFd) -> Option<Result<IpAddr, ()>> {
+    /// PACKET_OUTGOING (linux/if_packet.h).
+    const OUTGOING: u8 = 4;
     let mut frame = [0u8; 128];
-    let length = recv(wire.as_raw_fd(), &mut frame, MsgFlags::empty()).ok()?;
+    let (length, from) = recvfrom::<LinkAddr>(wire.as_raw_fd(), &mut frame).ok()?;
+    if from.is_none_or(|from| from.pkttype() != OUTGOING) {
+        return Some(Err(()));
+    }
     let frame = &frame[..length.min(frame.len())];
     let address = match frame.get(12..14) {
         // Sender and target are the same.
@@ -166,6 +173,7 @@ fn observation(
     let mut arrived = 0;
     let mut told = HashSet::new();
     while !stop.load(Ordering::Relaxed) {
+        let _ = sched_yield();
         let _ = socket.read_ahead();
         let now = Instant::now();
         // What is late before the end of a move makes it look shorter or longer; what comes before the cut does neither.

@@ -86,8 +86,8 @@ impl Kernel {
         &mut self.requests
     }
 
-    /// Takes all events that are there, without waiting. True if the kernel had to drop some: then only a
-    /// dump shows the truth.
+    /// Takes all events that are there, without waiting; after [`Kernel::lost_carrier`] those that it has seen, so that none
+    /// gets past it. True if the kernel had to drop some: then only a dump shows the truth.
     pub fn read_events(&mut self, out: &mut Vec<KernelEvent>) -> Result<bool, Error> {
         let mut into = Into { names: &mut self.names, authors: &mut self.authors, out };
         let drained =

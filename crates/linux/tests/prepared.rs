@@ -94,6 +94,26 @@ fn a_lost_carrier_is_seen_in_the_header_and_the_plan_is_done_once() {
 }
 
 #[test]
+fn nothing_gets_past_the_look_at_carriers() {
+    isolated("nothing_gets_past_the_look_at_carriers", || {
+        let mut net = Net::new();
+        let (members, p0) = ([net.e0, net.e1], net.p0);
+        net.forget_events();
+        assert_eq!(net.kernel.lost_carrier(&members), None);
+        create::set_admin_state(&mut net.peer_socket, p0, false).unwrap();
+        wait_for("carrier lost", || net.kernel.link(members[0]).unwrap().filter(|l| !l.running));
+        // Told by now, and not looked at.
+        let mut events = Vec::new();
+        assert!(!net.kernel.read_events(&mut events).unwrap());
+        assert_eq!(events, []);
+        let lost = wait_for("the notification", || net.kernel.lost_carrier(&members));
+        assert_eq!(lost, net.e0);
+        assert!(!net.kernel.read_events(&mut events).unwrap());
+        assert!(!events.is_empty());
+    });
+}
+
+#[test]
 fn nothing_is_allocated_between_the_notification_and_the_system_call() {
     isolated("nothing_is_allocated_between_the_notification_and_the_system_call", || {
         let mut net = Net::new();

@@ -60,6 +60,8 @@ pub struct Socket {
     buffer: Vec<u8>,
     /// Notifications that were read and not yet handed out.
     inbox: Vec<u8>,
+    /// Somebody has looked at them: whether they were all that waited then.
+    ahead: Option<bool>,
     overflowed: bool,
     undecodable: u64,
     foreign: u64,
@@ -85,6 +87,7 @@ impl Socket {
             sequence: 0,
             buffer: vec![0; DATAGRAM],
             inbox: Vec::with_capacity(INBOX),
+            ahead: None,
             overflowed: false,
             undecodable: 0,
             foreign: 0,
@@ -214,13 +217,17 @@ impl Socket {
     }
 
     /// Hands every waiting notification (message type, NLM_F_* flags, port of whose request caused it, payload) to `each`,
-    /// without waiting. What it fails on is counted.
+    /// without waiting. What it fails on is counted. After [`Socket::read_ahead`] has read to the end, nothing that came since: who
+    /// looks at notifications first has to see all of them.
     pub fn drain(
         &mut self,
         mut each: impl FnMut(u16, u16, u32, &[u8]) -> Result<(), DecodeError>,
     ) -> Result<Drained, Error> {
         loop {
-            let all = self.read_ahead()?;
+            let all = match self.ahead {
+                Some(all) => all,
+                None => self.read_ahead()?,
+            };
             self.hand_out(&mut each);
             if all {
                 let overflowed = std::mem::take(&mut self.overflowed);
@@ -239,6 +246,7 @@ impl Socket {
             rest = next;
         }
         self.inbox.clear();
+        self.ahead = None;
     }
 
     /// Reads waiting notifications without handing them out: [`Socket::waiting`] shows them. Whether those are all.
@@ -257,6 +265,7 @@ impl Socket {
             }
         };
         self.inbox = inbox;
+        self.ahead = all.as_ref().ok().copied();
         all
     }
 
