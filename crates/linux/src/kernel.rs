@@ -9,8 +9,8 @@ use crate::netlink::packet_core::DecodeError;
 use crate::netlink::{Drained, Socket, decode, encode};
 use crate::packet::Sender;
 use crate::prepared::Committed;
-use crate::{Error, sysctl, virtual_mac};
-use mpath_model::kernel::{Inventory, KernelOp, Rule, Sysctl, ifa, nud};
+use crate::{Error, sys, sysctl, virtual_mac};
+use mpath_model::kernel::{Inventory, KernelOp, Rule, ifa, nud};
 use mpath_model::{Address, Family, IfAddr, IfIndex, KernelEvent, Link, Mac, Neighbour};
 use mpath_wire::{arp, ndisc};
 use nix::errno::Errno;
@@ -136,11 +136,6 @@ impl Kernel {
         Ok(found)
     }
 
-    /// The sysctls of an interface as they are now.
-    pub fn sysctls(&self, interface: &str) -> Vec<(Sysctl, i32)> {
-        sysctl::all(interface)
-    }
-
     /// One interface as it is now, live carrier included; none if it does not exist.
     pub fn link(&mut self, index: IfIndex) -> Result<Option<Link>, Error> {
         let asked = encode::get_link(index);
@@ -148,6 +143,12 @@ impl Kernel {
             Err(error) if error.errno() == libc::ENODEV => Ok(None),
             result => result,
         }
+    }
+
+    /// Whether an interface is up and has a carrier now; none where its driver cannot tell. Costs a fraction of
+    /// [`Kernel::link`], and finds the interface by the name that was last heard of: to act upon it takes a closer look.
+    pub fn carrier(&self, index: IfIndex) -> Option<bool> {
+        sys::has_carrier(self.requests.as_fd(), self.names.get(&index)?).ok()
     }
 
     /// Carries out the requests in order, each even if one before it failed. One errno for each, 0 for

@@ -5,6 +5,7 @@ use crate::kernel::{Absent, Kernel};
 use crate::netlink::{Piece, Socket, decode, encode};
 use mpath_model::IfIndex;
 use mpath_model::kernel::KernelOp;
+use nix::sched::sched_yield;
 use std::collections::VecDeque;
 
 /// Requests made ready.
@@ -98,6 +99,9 @@ impl Kernel {
             }
         }
         self.committed = Committed(done);
+        // An IPv6 address is in force when a worker of the kernel has run, which may be waiting for this processor; what
+        // remains to be done here is not as urgent.
+        let _ = sched_yield();
     }
 
     /// Whether something has been committed that nobody has asked for yet.

@@ -62,14 +62,40 @@ pub fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> Resul
     Errno::result(result).map(drop)
 }
 
-/// Makes a tun(4) device of this name and kind (IFF_TUN or IFF_TAP, with IFF_NO_PI) behind an open `/dev/net/tun`.
-pub fn make_tun(fd: BorrowedFd<'_>, name: &str, flags: i32) -> Result<(), Errno> {
+/// Whether an interface is up and has a carrier, as its driver says at this moment (ETHTOOL_GLINK): the cheapest call that shows it
+/// (linux-failover.md, 1). Any socket will do.
+pub fn has_carrier(fd: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
+    /// ETHTOOL_GLINK (linux/ethtool.h).
+    const GLINK: u32 = 0x0a;
+    /// struct ethtool_value
+    #[repr(C)]
+    struct Value {
+        command: u32,
+        data: u32,
+    }
+    let mut value = Value { command: GLINK, data: 0 };
+    let mut request = interface_request(name)?;
+    request.ifr_ifru.ifru_data = (&raw mut value).cast();
+    // SAFETY: SIOCETHTOOL takes a pointer to an ifreq that points to what the command wants; both live through the call.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) })?;
+    Ok(value.data != 0)
+}
+
+/// A request for the interface of this name.
+fn interface_request(name: &str) -> Result<libc::ifreq, Errno> {
     // SAFETY: ifreq is plain data for which zeroes are a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The name ends in a zero.
     if name.len() >= request.ifr_name.len() {
         return Err(Errno::ENAMETOOLONG);
     }
     request.ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte as libc::c_char);
+    Ok(request)
+}
+
+/// Makes a tun(4) device of this name and kind (IFF_TUN or IFF_TAP, with IFF_NO_PI) behind an open `/dev/net/tun`.
+pub fn make_tun(fd: BorrowedFd<'_>, name: &str, flags: i32) -> Result<(), Errno> {
+    let mut request = interface_request(name)?;
     request.ifr_ifru.ifru_flags = flags as libc::c_short;
     // SAFETY: TUNSETIFF takes a pointer to an ifreq, which lives through the call and ends in a zero.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) }).map(drop)

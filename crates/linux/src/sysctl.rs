@@ -4,30 +4,65 @@ use mpath_model::kernel::Sysctl;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+
+/// Files of so many interfaces stay open, each of [`Sysctl::ALL`].
+const KEPT: usize = 8;
+
+/// The keys of interfaces that are looked at all the time: where there are few, their files stay open.
+#[derive(Debug, Default)]
+pub struct Watched(HashMap<String, Vec<(Sysctl, File)>>);
+
+impl Watched {
+    /// Like [`all`].
+    pub fn all(&mut self, interface: &str) -> Vec<(Sysctl, i32)> {
+        // The files of an interface that is gone or renamed cannot be read any more.
+        if let Some(found) = self.0.get(interface).and_then(|files| files.iter().map(value).collect()) {
+            return found;
+        }
+        self.0.remove(interface);
+        let files = files(interface);
+        let found = files.iter().filter_map(value).collect();
+        if self.0.len() < KEPT && files.len() == Sysctl::ALL.len() {
+            self.0.insert(interface.to_owned(), files);
+        }
+        found
+    }
+
+    /// Closes the files of all other interfaces.
+    pub fn keep(&mut self, interfaces: &[&String]) {
+        self.0.retain(|name, _| interfaces.contains(&name));
+    }
+}
 
 /// The keys of an interface as they are now; those that do not exist or cannot be read are left out.
 pub fn all(interface: &str) -> Vec<(Sysctl, i32)> {
+    files(interface).iter().filter_map(value).collect()
+}
+
+/// The files of an interface: one walk down the tree for each directory.
+fn files(interface: &str) -> Vec<(Sysctl, File)> {
     let mut found = Vec::new();
-    // Members are looked at all the time: one walk down the tree for each directory, one read for each file.
     for family in ["ipv4", "ipv6"] {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let opened = directory(interface, family).and_then(|d| open(d.as_str(), flags, Mode::empty()).ok());
         let Some(directory) = opened else { continue };
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let file = |key: &Sysctl| openat(&directory, key.path().1, flags, Mode::empty()).map(File::from);
         let keys = Sysctl::ALL.into_iter().filter(|key| key.path().0 == family);
-        found.extend(keys.filter_map(|key| Some((key, read(&directory, key.path().1)?))));
+        found.extend(keys.filter_map(|key| Some((key, file(&key).ok()?))));
     }
     found
 }
 
-fn read(directory: &OwnedFd, name: &str) -> Option<i32> {
-    let opened = openat(directory, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+fn value((key, file): &(Sysctl, File)) -> Option<(Sysctl, i32)> {
     // A sysctl is a number and a newline; anything longer is none.
     let mut text = [0; 64];
-    let length = File::from(opened.ok()?).read(&mut text).ok()?;
-    std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()
+    let length = file.read_at(&mut text, 0).ok()?;
+    Some((*key, std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()?))
 }
 
 /// Writes a key of an interface.

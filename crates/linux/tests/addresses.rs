@@ -5,6 +5,7 @@ mod common;
 
 use common::{Net, isolated, plain};
 use mpath_linux::netlink::create::{self, End};
+use mpath_linux::sysctl::Watched;
 use mpath_model::kernel::{Address, KernelOp, Placing, Sysctl, ifa};
 use mpath_model::{PROTO_MPATHD, Route, kernel};
 
@@ -184,5 +185,34 @@ fn refusals_carry_the_kernels_words() {
         assert_eq!(error.errno(), libc::ENETUNREACH);
         let text = error.to_string();
         assert!(text.contains("RTM_NEWROUTE") && text.contains("gateway"), "{text}");
+    });
+}
+
+#[test]
+fn watched_sysctls_follow_the_name() {
+    isolated("watched_sysctls_follow_the_name", || {
+        let mut net = Net::new();
+        let mut watched = Watched::default();
+        let set = |net: &mut Net, interface: &str, value| {
+            let op = KernelOp::SetSysctl { interface: interface.into(), key: Sysctl::ArpIgnore, value };
+            net.apply(op);
+        };
+        let seen = |watched: &mut Watched, name: &str| {
+            watched.all(name).into_iter().find(|(k, _)| *k == Sysctl::ArpIgnore)
+        };
+        for value in [1, 0, 2] {
+            set(&mut net, "e0", value);
+            assert_eq!(seen(&mut watched, "e0"), Some((Sysctl::ArpIgnore, value)));
+        }
+        assert_eq!(watched.all("e0").len(), Sysctl::ALL.len());
+        // Another interface takes the name.
+        create::delete(&mut net.socket, net.e0).unwrap();
+        assert_eq!(watched.all("e0"), []);
+        create::set_admin_state(&mut net.socket, net.e1, false).unwrap();
+        set(&mut net, "e1", 1);
+        assert_eq!(seen(&mut watched, "e1"), Some((Sysctl::ArpIgnore, 1)));
+        create::rename(&mut net.socket, net.e1, "e0").unwrap();
+        assert_eq!(seen(&mut watched, "e0"), Some((Sysctl::ArpIgnore, 1)));
+        assert_eq!(watched.all("e1"), []);
     });
 }

@@ -72,6 +72,7 @@ fn a_lost_carrier_is_seen_in_the_header_and_the_plan_is_done_once() {
         net.forget_events();
         assert_eq!(net.kernel.lost_carrier(&members), None);
         create::set_admin_state(&mut net.peer_socket, p0, false).unwrap();
+        assert_eq!((net.kernel.carrier(net.e0), net.kernel.carrier(net.e1)), (Some(false), Some(true)));
         let lost = wait_for("the notification", || net.kernel.lost_carrier(&members));
         assert_eq!(lost, net.e0);
         net.kernel.commit(plan);

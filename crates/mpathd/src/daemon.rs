@@ -359,8 +359,10 @@ impl Daemon {
         let started = clock::now();
         let mut changed = Vec::new();
         for index in self.listen.carrier.clone() {
-            if let Ok(Some(link)) = self.kernel.link(index)
-                && self.carrier.changed(index, link.running)
+            let carrier = self.kernel.carrier(index);
+            if self.carrier.stirred(index, carrier)
+                && let Ok(Some(link)) = self.kernel.link(index)
+                && self.carrier.changed(index, carrier, link.running)
             {
                 changed.push((index, link.running));
             }

@@ -20,7 +20,16 @@ pub(crate) struct Carrier {
     interfaces: usize,
     next: Option<Time>,
     fast_until: Option<Time>,
-    last: HashMap<IfIndex, bool>,
+    last: HashMap<IfIndex, Seen>,
+}
+
+/// What polling saw of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    /// In passing; none if that is not possible.
+    carrier: Option<bool>,
+    /// With a closer look right after it.
+    running: bool,
 }
 
 impl Carrier {
@@ -50,9 +59,14 @@ impl Carrier {
         }
     }
 
+    /// Whether what is seen in passing calls for a closer look.
+    pub(crate) fn stirred(&self, index: IfIndex, carrier: Option<bool>) -> bool {
+        carrier.is_none() || self.last.get(&index).is_none_or(|seen| seen.carrier != carrier)
+    }
+
     /// Whether the state differs from what polling saw last.
-    pub(crate) fn changed(&mut self, index: IfIndex, running: bool) -> bool {
-        self.last.insert(index, running) != Some(running)
+    pub(crate) fn changed(&mut self, index: IfIndex, carrier: Option<bool>, running: bool) -> bool {
+        self.last.insert(index, Seen { carrier, running }).is_none_or(|seen| seen.running != running)
     }
 
     /// A round of polls that took `cost` is over.
@@ -90,6 +104,20 @@ mod tests {
         assert_eq!(c.next(), Some(later + ms(100)));
         c.set(LinkPoll::Off);
         assert_eq!(c.next(), None);
-        assert!(c.changed(2, true) && !c.changed(2, true) && c.changed(2, false));
+    }
+
+    #[test]
+    fn a_closer_look_where_something_has_stirred() {
+        let mut c = Carrier::default();
+        c.watch(Time(0), &[2, 3]);
+        assert!(c.stirred(2, Some(true)) && c.changed(2, Some(true), true));
+        assert!(!c.stirred(2, Some(true)));
+        assert!(c.stirred(2, Some(false)) && c.changed(2, Some(false), false));
+        // The carrier is back, and the kernel has not yet said that the link is in use: its event brings the next look.
+        assert!(c.stirred(2, Some(true)) && !c.changed(2, Some(true), false));
+        assert!(!c.stirred(2, Some(true)));
+        c.link_event(Time(0));
+        assert!(c.stirred(2, Some(true)) && c.changed(2, Some(true), true));
+        assert!(c.stirred(2, None) && !c.changed(2, None, true) && c.stirred(2, None));
     }
 }

@@ -4,6 +4,7 @@
 use super::Daemon;
 use mpath_core::Input;
 use mpath_linux::clock;
+use mpath_linux::sysctl::Watched;
 use mpath_model::Time;
 use mpath_model::kernel::{KernelEvent, KernelOp, Sysctl};
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ const MANY: u32 = 20;
 #[derive(Debug, Default)]
 pub(super) struct Look {
     seen: HashMap<(String, Sysctl), i32>,
+    files: Watched,
     next: Option<Time>,
 }
 
@@ -52,9 +54,10 @@ impl Daemon {
         self.look.next = Some(clock::now() + PAUSE * rounds);
         let names: Vec<&String> = members.iter().filter_map(|index| self.names.get(index)).collect();
         self.look.seen.retain(|(name, _), _| names.contains(&name));
+        self.look.files.keep(&names);
         let mut changed = Vec::new();
         for name in names {
-            for (key, value) in self.kernel.sysctls(name) {
+            for (key, value) in self.look.files.all(name) {
                 if self.look.seen.insert((name.clone(), key), value) != Some(value) {
                     changed.push(KernelEvent::Sysctl(name.clone(), key, value));
                 }
