@@ -2,6 +2,7 @@
 //! enough to repair within a second.
 
 use super::Daemon;
+use super::carrier::common;
 use mpath_core::Input;
 use mpath_linux::clock;
 use mpath_linux::sysctl::Watched;
@@ -10,8 +11,8 @@ use mpath_model::kernel::{KernelEvent, KernelOp, Sysctl};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Pause between two looks. From [`MANY`] interfaces on one is taken less often.
-const PAUSE: Duration = Duration::from_millis(750);
+/// Pause between two looks, or up to 100 ms more. From [`MANY`] interfaces on one is taken less often.
+const PAUSE: Duration = Duration::from_millis(650);
 /// See [`PAUSE`].
 const MANY: u32 = 20;
 
@@ -51,7 +52,7 @@ impl Daemon {
             return;
         }
         let rounds = 1 + u32::try_from(members.len()).unwrap_or(u32::MAX) / MANY;
-        self.look.next = Some(clock::now() + PAUSE * rounds);
+        self.look.next = Some(common(clock::now() + PAUSE * rounds));
         let names: Vec<&String> = members.iter().filter_map(|index| self.names.get(index)).collect();
         self.look.seen.retain(|(name, _), _| names.contains(&name));
         self.look.files.keep(&names);
