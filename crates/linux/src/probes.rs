@@ -11,7 +11,7 @@ use mpath_wire::carp::Authenticator;
 use mpath_wire::ethernet::ethertype;
 use mpath_wire::{beacon, icmp};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -41,6 +41,48 @@ pub struct Probes {
     adverts: Adverts,
     sender: Option<Sender>,
     generation: u64,
+    /// Where each descriptor of probes is to be found, CARP's aside.
+    places: HashMap<RawFd, Place>,
+    /// None: that cannot be found out.
+    waiting: Option<Waiting>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Echo(IfIndex, Family),
+    Frames(IfIndex, u16),
+    Port(IfIndex, Mac),
+}
+
+/// Tells which of many sockets have something, at a cost that does not depend on their number.
+#[derive(Debug)]
+struct Waiting {
+    epoll: Epoll,
+    /// Room for all of them.
+    events: Vec<EpollEvent>,
+}
+
+impl Waiting {
+    /// These sockets, and no others.
+    fn for_all<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Result<Waiting, Errno> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let mut events = Vec::new();
+        for socket in sockets {
+            let readable = EpollEvent::new(EpollFlags::EPOLLIN, socket.as_raw_fd().unsigned_abs().into());
+            epoll.add(socket, readable)?;
+            events.push(EpollEvent::empty());
+        }
+        Ok(Waiting { epoll, events })
+    }
+
+    /// Those that have something.
+    fn ready(&mut self) -> Result<Vec<RawFd>, Errno> {
+        if self.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let count = self.epoll.wait(&mut self.events, EpollTimeout::ZERO)?;
+        Ok(self.events[..count].iter().filter_map(|event| RawFd::try_from(event.data()).ok()).collect())
+    }
 }
 
 impl Probes {
@@ -92,28 +134,34 @@ impl Probes {
         }
         let failed = self.adverts.listen(&wanted.carp, &mut changed);
         errors.extend(failed.into_iter().map(|(index, error)| (index, named(error, index, names))));
-        self.generation += u64::from(changed);
+        if changed {
+            self.generation += 1;
+            self.find_places();
+        }
         errors
+    }
+
+    fn find_places(&mut self) {
+        let echo = self.echo.iter().map(|((i, f), s)| (s.as_fd(), Place::Echo(*i, *f)));
+        let frames = self.listeners.iter().map(|((i, t), s)| (s.as_fd(), Place::Frames(*i, *t)));
+        let ports = self.ports.iter().map(|((i, m), s)| (s.as_fd(), Place::Port(*i, *m)));
+        let all: Vec<_> = echo.chain(frames).chain(ports).collect();
+        let waiting = Waiting::for_all(all.iter().map(|(fd, _)| *fd)).ok();
+        self.places = all.into_iter().map(|(fd, place)| (fd.as_raw_fd(), place)).collect();
+        self.waiting = waiting;
     }
 
     /// Descriptors that are open now.
     pub fn fds(&self) -> Vec<RawFd> {
-        self.sockets().map(|fd| fd.as_raw_fd()).chain(self.adverts.fds()).collect()
+        self.places.keys().copied().chain(self.adverts.fds()).collect()
     }
 
-    /// Those of probes, CARP's aside.
-    fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let echo = self.echo.values().map(AsFd::as_fd);
-        echo.chain(self.listeners.values().chain(self.ports.values()).map(AsFd::as_fd))
-    }
-
-    /// Those on which something may be waiting: one system call instead of one for each.
-    pub fn ready(&self) -> Vec<RawFd> {
-        let mut polled: Vec<PollFd<'_>> =
-            self.sockets().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        let failed = poll(&mut polled, PollTimeout::ZERO).is_err();
-        let waiting = polled.iter().filter(|p| failed || p.any() != Some(false));
-        waiting.map(|p| p.as_fd().as_raw_fd()).chain(self.adverts.fds()).collect()
+    /// Those on which something may be waiting.
+    pub fn ready(&mut self) -> Vec<RawFd> {
+        match self.waiting.as_mut().and_then(|waiting| waiting.ready().ok()) {
+            Some(ready) => ready.into_iter().chain(self.adverts.fds()).collect(),
+            None => self.fds(),
+        }
     }
 
     /// Passphrases of CARP's vhids with their addresses, in place of those known before.
@@ -130,13 +178,19 @@ impl Probes {
     /// Takes what a descriptor has, up to a bound of 256 packets. Whether more may be waiting: an
     /// edge-triggered caller has to come back for it.
     pub fn receive(&mut self, fd: RawFd, out: &mut Vec<Heard>) -> bool {
-        if let Some(socket) = self.echo.values().find(|s| s.fd() == fd) {
-            return socket.receive(out);
-        }
-        if let Some(socket) = self.listeners.values().chain(self.ports.values()).find(|s| s.fd() == fd) {
-            return socket.receive(out);
-        }
-        self.adverts.receive(fd, out)
+        let more = match self.places.get(&fd) {
+            None => return self.adverts.receive(fd, out),
+            Some(Place::Echo(index, family)) => {
+                self.echo.get(&(*index, *family)).map(|socket| socket.receive(out))
+            }
+            Some(Place::Frames(index, kind)) => {
+                self.listeners.get(&(*index, *kind)).map(|socket| socket.receive(out))
+            }
+            Some(Place::Port(index, mac)) => {
+                self.ports.get(&(*index, *mac)).map(|socket| socket.receive(out))
+            }
+        };
+        more.unwrap_or(false)
     }
 
     /// Sends a packet. An echo needs its socket open (see [`Probes::listen`]), else ENOTCONN.
