@@ -23,6 +23,8 @@ pub struct Inventory {
     pub links: BTreeMap<IfIndex, Link>,
     /// Addresses by interface and address. A copy of the picture shares what there can be much of.
     pub addresses: Arc<BTreeMap<(IfIndex, IfAddr), Address>>,
+    /// The same addresses the other way round: where each one is, with its prefix length.
+    places: Arc<BTreeSet<(IpAddr, IfIndex, u8)>>,
     routes: Arc<Routes>,
     /// Our own policy rules.
     pub rules: BTreeSet<Rule>,
@@ -43,6 +45,7 @@ impl Inventory {
         let marks = &mut self.marks;
         let marked = dump.addresses.into_iter().map(|a| marks.restored(a));
         self.addresses = Arc::new(marked.map(|a| ((a.index, a.addr), a)).collect());
+        self.places = Arc::new(self.addresses.keys().map(place).collect());
         let mut routes = Routes::default();
         dump.routes.into_iter().for_each(|r| routes.insert(r));
         self.routes = Arc::new(routes);
@@ -75,12 +78,14 @@ impl Inventory {
                     Arc::make_mut(&mut self.sysctls).retain(|(name, _), _| *name != link.name);
                 }
                 Arc::make_mut(&mut self.addresses).retain(|(i, _), _| i != index);
+                Arc::make_mut(&mut self.places).retain(|(_, i, _)| i != index);
                 self.marks.link_gone(*index);
                 Arc::make_mut(&mut self.neighbours).retain(|(i, _), _| i != index);
                 self.routes_mut().drop_through(*index, None);
             }
             KernelEvent::Address(a) => {
                 let a = self.marks.restored(a.clone());
+                Arc::make_mut(&mut self.places).insert(place(&(a.index, a.addr)));
                 Arc::make_mut(&mut self.addresses).insert((a.index, a.addr), a);
             }
             KernelEvent::AddressGone(a) => self.address_gone(a.index, a.addr),
@@ -152,6 +157,7 @@ impl Inventory {
     /// the IPv4 routes that prefer it as source: both without an event.
     fn address_gone(&mut self, index: IfIndex, addr: IfAddr) {
         Arc::make_mut(&mut self.addresses).remove(&(index, addr));
+        Arc::make_mut(&mut self.places).remove(&place(&(index, addr)));
         self.marks.gone(index, &addr);
         if addr.family() != Family::Inet {
             return;
@@ -183,7 +189,8 @@ impl Inventory {
 
     /// Interfaces that have the address.
     fn holders(&self, address: &IpAddr) -> impl Iterator<Item = &Link> {
-        self.links.values().filter(|l| self.at(l.index, address).next().is_some())
+        let all = self.places.range((*address, 0, 0)..=(*address, IfIndex::MAX, u8::MAX));
+        all.filter_map(|(_, index, _)| self.links.get(index))
     }
 
     /// Whether any interface has the address.
@@ -251,6 +258,10 @@ impl Inventory {
     pub fn neighbour_mac(&self, index: IfIndex, address: &IpAddr) -> Option<mpath_model::Mac> {
         self.neighbours.get(&(index, *address)).and_then(|n| n.mac)
     }
+}
+
+fn place((index, addr): &(IfIndex, IfAddr)) -> (IpAddr, IfIndex, u8) {
+    (addr.address, *index, addr.prefix_len)
 }
 
 /// Neither tentative nor lost to another owner: packets may carry it as their source.

@@ -101,8 +101,11 @@ impl Engine {
     /// Ends rounds and begins new ones.
     pub(super) fn beacons(&mut self, now: Time, out: &mut Vec<Action>) {
         for g in 0..self.groups.len() {
-            let live = self.beacon_members(g);
-            if self.groups[g].beacons.next.is_some_and(|t| t > now) || live.len() < 2 {
+            if self.groups[g].beacons.next.is_some_and(|t| t > now) {
+                continue;
+            }
+            let live: Vec<_> = self.beacon_members(g).collect();
+            if live.len() < 2 {
                 continue;
             }
             let round = self.rounds.next_u64();
@@ -131,24 +134,22 @@ impl Engine {
     pub(super) fn beacons_deadline(&self) -> Option<Time> {
         let due = |g: GroupId| {
             let next = self.groups[g].beacons.next.unwrap_or(self.now);
-            (self.beacon_members(g).len() >= 2).then_some(next)
+            self.beacon_members(g).nth(1).map(|_| next)
         };
         (0..self.groups.len()).filter_map(due).min()
     }
 
     /// Members whose broadcasts must be heard: somebody has answered on them, so that their switch ports forward.
-    pub(super) fn beacon_members(&self, g: GroupId) -> Vec<(NicId, IfIndex)> {
+    pub(super) fn beacon_members(&self, g: GroupId) -> impl Iterator<Item = (NicId, IfIndex)> + '_ {
         let group = &self.groups[g];
-        if group.anonymous || group.retiring || group.settings.probe == ProbeMode::Link {
-            return Vec::new();
-        }
-        let live = group.nics.iter().enumerate().filter(|(_, n)| n.link && !n.failed && n.answered);
+        let silent = group.anonymous || group.retiring || group.settings.probe == ProbeMode::Link;
+        let members = if silent { &[][..] } else { &group.nics[..] };
+        let live = members.iter().enumerate().filter(|(_, n)| n.link && !n.failed && n.answered);
         live.filter_map(|(n, nic)| {
             let index = nic.index?;
             let running = self.inventory.links.get(&index).is_some_and(|l| l.running && l.mac.is_some());
             running.then_some((n, index))
         })
-        .collect()
     }
 
     /// A beacon of ours has come in.

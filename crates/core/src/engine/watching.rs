@@ -115,7 +115,7 @@ impl Engine {
         let wanted = group.settings.confirm != Confirm::Off
             && group.settings.probe != ProbeMode::Link
             && !(group.anonymous || group.retiring);
-        if !wanted || self.watched(g).len() < 2 {
+        if !wanted || self.watched(g).nth(1).is_none() {
             return None;
         }
         let life = group.nics.iter().filter_map(|n| n.confirm.life).max();
@@ -137,18 +137,17 @@ impl Engine {
     }
 
     /// Members whose ports can be watched.
-    fn watched(&self, g: GroupId) -> Vec<(NicId, IfIndex, Mac)> {
+    fn watched(&self, g: GroupId) -> impl Iterator<Item = (NicId, IfIndex, Mac)> + '_ {
         let live = self.groups[g].nics.iter().enumerate().filter(|(_, n)| n.link && !n.offline);
         live.filter_map(|(n, nic)| {
             let index = nic.index?;
             let link = self.inventory.links.get(&index).filter(|l| l.running)?;
             Some((n, index, link.mac?))
         })
-        .collect()
     }
 
     fn begin_round(&mut self, now: Time, g: GroupId, out: &mut Vec<Action>) {
-        let members = self.watched(g);
+        let members: Vec<_> = self.watched(g).collect();
         let number = self.rounds.next_u64();
         for (k, (_, index, mac)) in members.iter().enumerate() {
             let partners = members.iter().cycle().skip(k + 1).take(PARTNERS.min(members.len() - 1));
@@ -200,7 +199,7 @@ impl Engine {
 
     /// A round is over: who reached nobody in it, and who has done so for too long.
     fn judge_round(&mut self, g: GroupId, round: &Round, out: &mut Vec<Action>) {
-        let present: BTreeSet<NicId> = self.watched(g).into_iter().map(|(n, ..)| n).collect();
+        let present: BTreeSet<NicId> = self.watched(g).map(|(n, ..)| n).collect();
         let sent = round.senders.iter().filter(|(n, i)| self.groups[g].nics[*n].index == Some(*i));
         let alone = sent.filter(|(n, i)| present.contains(n) && !round.joined.contains(i));
         for (n, _) in alone.collect::<Vec<_>>() {
@@ -225,7 +224,7 @@ impl Engine {
     }
 
     fn others_work(&self, g: GroupId, n: NicId) -> bool {
-        let mut others = self.watched(g).into_iter().filter(|(m, ..)| *m != n);
+        let mut others = self.watched(g).filter(|(m, ..)| *m != n);
         others.any(|(m, ..)| self.groups[g].nics[m].port.works())
     }
 
