@@ -50,7 +50,7 @@ pub(crate) fn altered(settings: &Settings, change: u32) -> Settings {
 }
 
 /// The NIC leaves; what has its home there gets another.
-fn drop_nic(group: &mut Group, nic: usize) {
+pub(crate) fn drop_nic(group: &mut Group, nic: usize) {
     if group.interfaces.len() > 1 {
         let gone = group.interfaces.remove(nic).name;
         let other = group.interfaces[0].name.clone();

@@ -2,11 +2,14 @@
 //! cables: whatever happens, at most one of them answers for the address, as long as they can hear each other; and in
 //! the end exactly one does. Each host is an engine on a virtual kernel of its own (`host`).
 
+mod course;
 mod host;
 
+use crate::cut::Script;
 use crate::invariants::Violation;
 use crate::rng::Rng;
 use crate::trace::Trace;
+use course::Disturbance;
 use host::{Host, NICS, VIPS, settings};
 use mpath_core::input::Command;
 use mpath_core::{Action, Engine, Input};
@@ -26,9 +29,6 @@ const QUICK: Duration = Duration::from_millis(1);
 /// Whoever did not hear an advert takes over, or does not yield, until he hears again.
 const DEAF: Duration = Duration::from_secs(6);
 const ZERO: Duration = Duration::ZERO;
-/// Disturbances in a world, and the longest pause between two.
-const DISTURBANCES: u32 = 25;
-const PAUSE: Duration = Duration::from_secs(6);
 /// Steps without any time passing that are no busy loop.
 const AT_ONCE: u32 = 5_000;
 
@@ -62,36 +62,22 @@ pub struct Duo {
     rng: Rng,
     seed: u64,
     inputs: u64,
+    script: Script<Disturbance>,
     violation: Option<Violation>,
     trace: Trace,
 }
 
 impl Duo {
-    /// The world of `seed` to its end, or to the first broken invariant.
-    pub fn run(seed: u64, trace: Trace) -> Duo {
-        let manner = Manner {
-            skew: [0, 100],
-            preempt: seed.is_multiple_of(2),
-            group: (seed / 2).is_multiple_of(2),
-            loss: if seed.is_multiple_of(3) { 10 } else { 0 },
-            reorder: seed.is_multiple_of(5),
-        };
-        let mut duo = Duo::new(seed, manner, trace);
-        duo.pass(PAUSE);
-        for _ in 0..DISTURBANCES {
-            duo.disturb();
-            let pause = duo.rng.duration(ZERO, PAUSE);
-            duo.pass(pause);
-        }
-        duo.calm();
-        duo.pass(Duration::from_secs(20));
-        duo.check_end();
+    /// Both hosts at their start.
+    pub fn new(seed: u64, manner: Manner, trace: Trace) -> Duo {
+        let mut duo = Duo::off(seed, manner, trace);
+        (0..2).for_each(|n| duo.start(n));
         duo
     }
 
-    /// Both hosts at their start.
-    pub fn new(seed: u64, manner: Manner, trace: Trace) -> Duo {
-        let mut duo = Duo {
+    /// Both hosts before their start.
+    fn off(seed: u64, manner: Manner, trace: Trace) -> Duo {
+        Duo {
             now: Time(1_000_000_000_000),
             manner,
             loss: manner.loss,
@@ -103,27 +89,15 @@ impl Duo {
             rng: Rng::new(seed, 8),
             seed,
             inputs: 0,
+            script: Script::new(None),
             violation: None,
             trace,
-        };
-        duo.start(0);
-        duo.start(1);
-        duo
+        }
     }
 
     /// What broke, if anything.
     pub fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
-    }
-
-    /// Inputs of both engines, and how often a host became master.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.inputs, self.hosts.iter().map(|h| u64::from(h.takeovers)).sum())
-    }
-
-    /// What happened, in words, if it was recorded.
-    pub fn trace(&self) -> &Trace {
-        &self.trace
     }
 
     /// A daemon starts, unless it runs.
@@ -191,41 +165,6 @@ impl Duo {
         let late = self.rng.duration(ZERO, NOTICED);
         let at = self.now + late;
         self.hosts[n].cable(nic, plugged, at);
-    }
-
-    /// Something happens to somebody.
-    fn disturb(&mut self) {
-        let n = self.rng.index(2);
-        let what = self.rng.below(if self.manner.group { 15 } else { 11 });
-        self.trace.note(self.now, &format!("host {n}: disturbance {what}, {:?}", self.masters()));
-        match what {
-            0 | 1 => self.kill(n),
-            2 => self.stop(n),
-            3 | 4 => self.start(n),
-            5 => {
-                let how_long = self.rng.duration(ZERO, Duration::from_secs(8));
-                self.freeze(n, how_long);
-            }
-            6 => self.ask(n, Command::Demote(120)),
-            7 => self.ask(n, Command::Demote(-120)),
-            8 => self.split = !self.split,
-            _ => {
-                let (nic, plugged) = (self.rng.index(NICS), self.rng.chance(600));
-                self.cable(n, nic, plugged);
-            }
-        }
-    }
-
-    /// Everybody is there, awake and within earshot.
-    fn calm(&mut self) {
-        (self.split, self.loss) = (false, 0);
-        for n in 0..2 {
-            self.hosts[n].frozen = self.hosts[n].frozen.map(|_| self.now);
-            (0..NICS).for_each(|nic| self.cable(n, nic, true));
-        }
-        self.pass(Duration::from_millis(1));
-        self.start(0);
-        self.start(1);
     }
 
     /// Whose vhid is MASTER.
@@ -324,7 +263,7 @@ impl Duo {
             let mut actions = Vec::new();
             let Some(engine) = &mut self.hosts[n].engine else { return };
             self.inputs += 1;
-            self.trace.note(self.now, &format!("host {n}"));
+            self.trace.note(self.now, format_args!("host {n}"));
             self.trace.input(self.now, &input);
             engine.handle(self.now, input, &mut actions);
             self.trace.actions(self.now, &actions);
@@ -399,21 +338,9 @@ impl Duo {
         }
     }
 
-    fn check_end(&mut self) {
-        let masters = self.masters();
-        if masters[0] == masters[1] {
-            self.violate("one master in the end", format!("{masters:?}"));
-        }
-        for n in 0..2 {
-            if self.answers(n) != masters[n] {
-                self.violate("the master answers", format!("host {n}: {masters:?}, and it is not so"));
-            }
-        }
-    }
-
     fn violate(&mut self, invariant: &'static str, what: String) {
         if self.violation.is_none() {
-            self.trace.note(self.now, &format!("BROKEN: {invariant}: {what}"));
+            self.trace.note(self.now, format_args!("BROKEN: {invariant}: {what}"));
             self.violation = Some(Violation { seed: self.seed, at: self.now, invariant, what });
         }
     }

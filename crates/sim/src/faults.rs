@@ -1,5 +1,6 @@
 //! The schedule of what goes wrong, and when it is repaired.
 
+use crate::cut::{Cut, Event};
 use crate::lan::Path;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
@@ -103,6 +104,28 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// In words; a number alone does not tell which NIC of a piece of a world it is.
+    fn describe(&self, s: &Scenario) -> String {
+        let name = match self {
+            Fault::Carrier { nic, .. }
+            | Fault::Path { nic, .. }
+            | Fault::Admin { nic, .. }
+            | Fault::Remove { nic }
+            | Fault::Create { nic }
+            | Fault::Offline { nic }
+            | Fault::Online { nic } => s.nics[*nic].name.clone(),
+            Fault::AllCarrier { group, .. } => s.settings.groups[*group].name.clone(),
+            Fault::Node { segment, .. } | Fault::AllNodes { segment, .. } => {
+                s.settings.groups[*segment].name.clone()
+            }
+            Fault::DeleteDeclared { group, address } => {
+                s.settings.groups[*group].addresses[*address].address.to_string()
+            }
+            _ => return format!("{self:?}"),
+        };
+        format!("{name}: {self:?}")
+    }
+
     /// What undoes it.
     fn heal(self) -> Option<Fault> {
         Some(match self {
@@ -125,16 +148,34 @@ impl Fault {
     }
 }
 
+/// A fault and its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// Virtual time.
+    pub at: Time,
+    /// A fault and what mends it have one number; what mends everything at the end has none.
+    pub number: Option<u32>,
+    /// What happens.
+    pub fault: Fault,
+}
+
 /// The faults of a world in order of time, and when the last has been healed.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// What happens when.
-    pub faults: Vec<(Time, Fault)>,
+    pub faults: Vec<Timed>,
     /// From here on nothing happens any more.
     pub end: Time,
     /// NIC that is left broken.
     pub left: Option<(usize, Fault)>,
 }
+
+/// The host has booted; virtual time begins.
+pub const BOOTED: Time = Time(1_000_000_000);
+/// All has been mended; one NIC may be broken for good.
+const MENDED: Duration = Duration::from_millis(1);
+/// And nothing happens any more.
+const OVER: Duration = Duration::from_millis(2);
 
 /// Probes a world may take: bounds the time a seed costs.
 const PROBES: u64 = 2500;
@@ -151,17 +192,19 @@ impl Schedule {
             .sum();
         let budget = Duration::from_secs_f64(PROBES as f64 / rate);
         let length = budget.max(fdt * 12).min(Duration::from_secs(600));
-        let start = Time(0) + fdt * 3 + Duration::from_secs(2);
+        let start = BOOTED + fdt * 3 + Duration::from_secs(2);
         let end = start + length;
         let mut faults = Vec::new();
-        let mut at = start;
+        let (mut at, mut numbers) = (start, 0..);
+        let mut happens = |at, number, fault| faults.push(Timed { at, number, fault });
         while at < end {
+            let number = numbers.next();
             let fault = if s.churn { crate::churn::pick(s, &mut rng) } else { None };
             let fault = fault.unwrap_or_else(|| pick(s, &mut rng));
             let hold = hold(fdt, s.orderly, &mut rng);
-            faults.push((at, fault));
+            happens(at, number, fault);
             if let Some(heal) = fault.heal() {
-                faults.push((at + hold, heal));
+                happens(at + hold, number, heal);
             }
             at = if s.orderly {
                 at + hold + rng.duration(fdt * 3, fdt * 5) + Duration::from_secs(1)
@@ -169,15 +212,39 @@ impl Schedule {
                 at + rng.duration(Duration::ZERO, fdt * 3)
             };
         }
-        let last = faults.iter().map(|(t, _)| *t).max().unwrap_or(end);
+        let last = faults.iter().map(|f| f.at).max().unwrap_or(end);
         let end = last.max(end) + fdt;
         let left = leave(s, &mut rng);
-        heal_all(s, end, &mut faults);
+        faults.extend(heal_all(s).into_iter().map(|fault| Timed { at: end, number: None, fault }));
         if let Some((_, fault)) = left {
-            faults.push((end + Duration::from_millis(1), fault));
+            faults.push(Timed { at: end + MENDED, number: numbers.next(), fault });
         }
-        faults.sort_by_key(|(t, _)| *t);
-        Schedule { faults, end: end + Duration::from_millis(2), left }
+        faults.sort_by_key(|f| f.at);
+        Schedule { faults, end: end + OVER, left }
+    }
+
+    /// Leaves out what is to be left out.
+    pub(crate) fn cut(&mut self, cut: &Cut) {
+        let mended = self.end.before(OVER);
+        let until = cut.until.map_or(mended, |until| until.min(mended));
+        self.faults.retain(|f| f.number.is_none_or(|n| cut.keeps(n)) && (f.at < until || f.at >= mended));
+        for f in self.faults.iter_mut().filter(|f| f.at >= mended) {
+            f.at = until + (f.at - mended);
+        }
+        let broken = self.faults.iter().any(|f| f.at >= until && f.number.is_some());
+        self.left = self.left.filter(|_| broken);
+        self.end = until + OVER;
+    }
+
+    /// Changes numbers of NICs, groups and addresses; a fault for which `change` says no does not happen.
+    pub(crate) fn renumber(&mut self, mut change: impl FnMut(&mut Fault) -> bool) {
+        self.faults.retain_mut(|f| change(&mut f.fault));
+    }
+
+    /// What happens, but for the mending at the end.
+    pub(crate) fn events(&self, s: &Scenario) -> Vec<Event> {
+        let numbered = self.faults.iter().filter_map(|f| Some((f.number?, f)));
+        numbered.map(|(number, f)| Event { number, at: f.at, what: f.fault.describe(s) }).collect()
     }
 }
 
@@ -244,31 +311,25 @@ fn leave(s: &Scenario, rng: &mut Rng) -> Option<(usize, Fault)> {
     Some((nic, fault))
 }
 
-fn heal_all(s: &Scenario, at: Time, faults: &mut Vec<(Time, Fault)>) {
+fn heal_all(s: &Scenario) -> Vec<Fault> {
+    let mut faults = Vec::new();
     for nic in 0..s.nics.len() {
-        for f in [
+        faults.extend([
             Fault::Create { nic },
             Fault::Admin { nic, up: true },
             Fault::Carrier { nic, present: true },
             Fault::Path { nic, path: Path::CLEAN },
             Fault::Online { nic },
-        ] {
-            faults.push((at, f));
-        }
+        ]);
     }
-    for segment in 0..s.settings.groups.len() {
-        faults.push((at, Fault::AllNodes { segment, alive: true }));
-    }
-    if s.churn {
-        faults.push((at, Fault::Reload));
-    }
-    for f in [
+    faults.extend((0..s.settings.groups.len()).map(|segment| Fault::AllNodes { segment, alive: true }));
+    faults.extend(s.churn.then_some(Fault::Reload));
+    faults.extend([
         Fault::Refuse { permille: 0 },
         Fault::Mute { permille: 0 },
         Fault::Lose { permille: 0 },
         Fault::Late { permille: 0 },
         Fault::Twice { permille: 0 },
-    ] {
-        faults.push((at, f));
-    }
+    ]);
+    faults
 }

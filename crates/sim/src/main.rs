@@ -3,12 +3,12 @@
 use clap::{Parser, Subcommand};
 use mpath_model::settings::Confirm;
 use mpath_sim::churn::CHURN;
-use mpath_sim::duo::Duo;
+use mpath_sim::cut::{Kind, Piece};
+use mpath_sim::invariants::Violation;
 use mpath_sim::loss::{self, Model};
+use mpath_sim::minimise::{Progress, first_broken, minimise};
 use mpath_sim::trace::Trace;
-use mpath_sim::trunk::Trunk;
-use mpath_sim::world::World;
-use mpath_sim::{Report, run_seeds};
+use mpath_sim::{Report, run_piece, run_seeds};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -42,6 +42,23 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Special {
+    /// The smallest piece of a world that still breaks the invariant that the whole one breaks
+    Minimise {
+        /// Seed of the world
+        #[arg(long, value_name = "S")]
+        seed: u64,
+        /// Worlds to run at most
+        #[arg(long, value_name = "N", default_value_t = 3000)]
+        budget: u32,
+    },
+    /// Run a world again, or the piece of it that `minimise` has found
+    Replay {
+        #[command(flatten)]
+        piece: Piece,
+        /// Print every step
+        #[arg(long)]
+        trace: bool,
+    },
     /// False failures an hour as a function of loss, by the classic rule and with confirmation
     Loss {
         /// Failure detection time, ms
@@ -122,9 +139,14 @@ fn losses(wanted: &Losses) -> ExitCode {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    if let Some(Special::Loss { fdt, hours, bursts, percent, confirm, seed }) = options.special {
-        let (fdt, bursts) = (Duration::from_millis(fdt), bursts.map(Duration::from_millis));
-        return losses(&Losses { fdt, hours, bursts, percent, confirm, seed });
+    match options.special {
+        Some(Special::Loss { fdt, hours, bursts, percent, confirm, seed }) => {
+            let (fdt, bursts) = (Duration::from_millis(fdt), bursts.map(Duration::from_millis));
+            return losses(&Losses { fdt, hours, bursts, percent, confirm, seed });
+        }
+        Some(Special::Minimise { seed, budget }) => return minimised(seed, budget),
+        Some(Special::Replay { piece, trace }) => return replayed(&piece, trace),
+        None => {}
     }
     let first = options.seed | if options.churn { CHURN } else { 0 };
     if options.trace {
@@ -192,22 +214,62 @@ fn explain(report: &Report) {
     }
     println!("BROKEN INVARIANT: {}", report.violation);
     println!("replay: mpath-sim --seed {} --seeds 1 --trace", report.violation.seed);
+    println!("minimise: mpath-sim minimise --seed {}", report.violation.seed);
 }
 
 fn traced(seed: u64) -> ExitCode {
-    let world = World::run(seed, Trace::print());
-    println!("{:?}", world.stats());
-    println!("two hosts with CARP:");
-    let duo = Duo::run(seed, Trace::print());
-    println!("a host with a lagg:");
-    let trunk = Trunk::run(seed, Trace::print());
-    match world.violation().or(duo.violation()).or(trunk.violation()) {
+    let headings = ["a host with groups:", "two hosts with CARP:", "a host with a lagg:"];
+    let mut broken = None;
+    for (world, heading) in Kind::ALL.into_iter().zip(headings) {
+        println!("{heading}");
+        let ran = run_piece(&Piece::whole(seed, world), Trace::print());
+        println!("{:?}", ran.stats);
+        broken = broken.or(ran.violation);
+    }
+    verdict(broken.as_ref())
+}
+
+fn verdict(broken: Option<&Violation>) -> ExitCode {
+    match broken {
         None => {
             println!("no invariant broken");
             ExitCode::SUCCESS
         }
         Some(v) => {
             println!("BROKEN INVARIANT: {v}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn replayed(piece: &Piece, trace: bool) -> ExitCode {
+    if let Err(what) = piece.check() {
+        eprintln!("mpath-sim: {piece}: {what}");
+        return ExitCode::from(2);
+    }
+    let ran = run_piece(piece, if trace { Trace::print() } else { Trace::off() });
+    verdict(ran.violation.as_ref())
+}
+
+fn minimised(seed: u64, budget: u32) -> ExitCode {
+    // A panic is a broken invariant like others: it is found again hundreds of times, and said once.
+    std::panic::set_hook(Box::new(|_| {}));
+    let run = |piece: &Piece| run_piece(piece, Trace::off());
+    let begun = Instant::now();
+    let mut last = begun;
+    let mut progress = |p: Progress| {
+        if last.elapsed() >= Duration::from_millis(200) {
+            last = Instant::now();
+            eprint!("\r{} of at most {budget} worlds run, {} faults left ", p.worlds, p.faults);
+        }
+    };
+    let broken = first_broken(seed);
+    let smallest = broken.and_then(|piece| minimise(&piece, budget, &run, &mut progress));
+    eprintln!("\r{:.1} s                                                  ", begun.elapsed().as_secs_f64());
+    match smallest {
+        None => verdict(None),
+        Some(smallest) => {
+            println!("{smallest}");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! Running seeds: one, or many on all cores.
 
+use crate::cut::{Event, Kind, Piece};
 use crate::duo::Duo;
 use crate::invariants::Violation;
 use crate::stats::Stats;
@@ -25,28 +26,45 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
+/// What came of a world.
+#[derive(Debug)]
+pub struct Ran {
+    /// What broke, if anything.
+    pub violation: Option<Violation>,
+    /// What went wrong.
+    pub events: Vec<Event>,
+    /// What happened, if it was recorded.
+    pub trace: Trace,
+    /// In numbers; those of one world are sums over it alone.
+    pub stats: Stats,
+}
+
+/// Runs one world of a seed, or what is left of it. No panic gets out.
+pub fn run_piece(piece: &Piece, trace: Trace) -> Ran {
+    let Piece { seed, world, cut } = piece;
+    match world {
+        Kind::Groups => World::run_cut(*seed, cut, trace, None).into(),
+        Kind::Carp => Duo::run_cut(*seed, cut, trace).into(),
+        Kind::Lagg => Trunk::run_cut(*seed, cut, trace).into(),
+    }
+}
+
 /// Runs the worlds of one seed: that of a host with groups, that of two hosts with a vhid, and that of a host with a lagg.
 pub fn run_one(seed: u64) -> Result<Stats, Violation> {
     let run = || {
-        let all =
-            || (World::run(seed, Trace::off()), Duo::run(seed, Trace::off()), Trunk::run(seed, Trace::off()));
-        catch_unwind(AssertUnwindSafe(all))
-    };
-    let outcome = |(world, duo, trunk): (World, Duo, Trunk)| match world
-        .violation()
-        .or(duo.violation())
-        .or(trunk.violation())
-    {
-        Some(v) => Err(v.clone()),
-        None => {
-            let (carp_steps, takeovers) = duo.counts();
-            let (lagg_steps, switches) = trunk.counts();
-            Ok(Stats { carp_steps, takeovers, lagg_steps, switches, ..world.stats().clone() })
+        let mut stats = Stats::default();
+        for world in Kind::ALL {
+            let ran = run_piece(&Piece::whole(seed, world), Trace::off());
+            if let Some(violation) = ran.violation {
+                return Err(violation);
+            }
+            stats.add(&ran.stats);
         }
+        Ok(stats)
     };
-    let stats = run().map_err(|e| panicked(seed, &*e)).and_then(outcome)?;
+    let stats = run()?;
     if seed.is_multiple_of(TWICE) {
-        let again = run().map_err(|e| panicked(seed, &*e)).and_then(outcome)?;
+        let again = run()?;
         if again != stats {
             let what = format!("two runs differ: {stats:?} and {again:?}");
             return Err(Violation { seed, at: Time(0), invariant: "determinism", what });
@@ -55,26 +73,24 @@ pub fn run_one(seed: u64) -> Result<Stats, Violation> {
     Ok(stats)
 }
 
-fn panicked(seed: u64, payload: &(dyn std::any::Any + Send)) -> Violation {
+/// What a panic said, if it came to one.
+pub(crate) fn panic_of(run: impl FnOnce()) -> Option<String> {
+    let payload = catch_unwind(AssertUnwindSafe(run)).err()?;
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    Violation { seed, at: Time(0), invariant: "no panic", what: text.to_string() }
+    Some(text.to_owned())
 }
 
 /// The violation again, with the steps that led to it.
 fn explain(violation: Violation) -> Report {
-    let seed = violation.seed;
-    let keep = || Trace::last(LINES);
-    let all = || (World::run(seed, keep()), Duo::run(seed, keep()), Trunk::run(seed, keep()));
-    let trace = match catch_unwind(AssertUnwindSafe(all)) {
-        Ok((world, ..)) if world.violation() == Some(&violation) => world.trace().lines().cloned().collect(),
-        Ok((_, duo, _)) if duo.violation() == Some(&violation) => duo.trace().lines().cloned().collect(),
-        Ok((.., trunk)) if trunk.violation() == Some(&violation) => trunk.trace().lines().cloned().collect(),
-        Ok(all) if violation.invariant != "determinism" => {
-            let others = [all.0.violation(), all.1.violation(), all.2.violation()];
+    let ran = Kind::ALL.map(|world| run_piece(&Piece::whole(violation.seed, world), Trace::last(LINES)));
+    let trace = match ran.iter().find(|r| r.violation.as_ref() == Some(&violation)) {
+        Some(ran) => ran.trace.lines().cloned().collect(),
+        None if violation.invariant != "determinism" => {
+            let others = ran.map(|r| r.violation);
             vec![format!("a second run ended differently: {others:?}")]
         }
-        Ok(_) | Err(_) => Vec::new(),
+        None => Vec::new(),
     };
     Report { violation, trace }
 }

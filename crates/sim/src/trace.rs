@@ -69,7 +69,7 @@ impl Trace {
         }
     }
 
-    pub(crate) fn note(&mut self, now: Time, text: &str) {
+    pub(crate) fn note(&mut self, now: Time, text: std::fmt::Arguments) {
         if self.mode != Mode::Off {
             self.line(now, &format!("## {text}"));
         }

@@ -5,10 +5,13 @@
 
 mod world;
 
+use crate::cut::{Cut, Script};
 use crate::invariants::Violation;
 use crate::kernel::Kernel;
 use crate::lan::{Lan, Nic};
 use crate::rng::Rng;
+use crate::run::{Ran, panic_of};
+use crate::stats::Stats;
 use crate::trace::Trace;
 use mpath_core::persist::Persistent;
 use mpath_core::{Action, Engine, Input};
@@ -17,6 +20,7 @@ use mpath_model::{Family, IfIndex, Mac, Settings, Time};
 use mpath_wire::ethernet;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use world::Disturbance;
 
 /// Disturbances in a world.
 const DISTURBANCES: u32 = 16;
@@ -71,6 +75,7 @@ pub struct Trunk {
     seed: u64,
     inputs: u64,
     switches: u64,
+    script: Script<Disturbance>,
     violation: Option<Violation>,
     trace: Trace,
 }
@@ -78,40 +83,46 @@ pub struct Trunk {
 impl Trunk {
     /// The world of `seed` to its end, or to the first broken invariant.
     pub fn run(seed: u64, trace: Trace) -> Trunk {
+        Trunk::run_cut(seed, &Cut::default(), trace)
+    }
+
+    /// What is left of it.
+    pub fn run_cut(seed: u64, cut: &Cut, trace: Trace) -> Trunk {
         let mut trunk = Trunk::new(seed, trace);
-        trunk.start();
-        trunk.soon(Duration::ZERO, Coming::Chatter);
-        let fdt = trunk.settings.laggs[0].failure_detection_time;
-        trunk.pass(fdt * 4 + Duration::from_secs(5));
-        for _ in 0..DISTURBANCES {
-            trunk.disturb();
-            let most = if trunk.rng.chance(250) {
-                Duration::from_secs(60)
-            } else {
-                fdt * 5 + Duration::from_secs(3)
-            };
-            let pause = trunk.rng.duration(Duration::ZERO, most);
-            trunk.pass(pause);
-        }
-        trunk.mend();
-        trunk.pass(fdt * 6 + Duration::from_secs(70));
-        trunk.check_end();
+        let recorded = (!cut.is_whole()).then(|| Trunk::run(seed, Trace::off()).script);
+        trunk.script = Script::new(recorded);
+        panic_of(|| trunk.play(cut)).into_iter().for_each(|text| trunk.violate("no panic", text));
         trunk
+    }
+
+    fn play(&mut self, cut: &Cut) {
+        self.start();
+        self.soon(Duration::ZERO, Coming::Chatter);
+        let fdt = self.settings.laggs[0].failure_detection_time;
+        self.pass(cut.before_end(self.now, fdt * 4 + Duration::from_secs(5)));
+        for _ in 0..DISTURBANCES {
+            if self.violation.is_some() || cut.is_over(self.now) {
+                break;
+            }
+            let drawn = self.draw();
+            let Some((number, what)) = self.script.next(self.now, drawn) else { break };
+            if cut.keeps(number) {
+                self.disturb(number, what);
+            }
+            let most =
+                if self.rng.chance(250) { Duration::from_secs(60) } else { fdt * 5 + Duration::from_secs(3) };
+            let drawn = self.rng.duration(Duration::ZERO, most);
+            let pause = self.script.pause(drawn);
+            self.pass(cut.before_end(self.now, pause));
+        }
+        self.mend();
+        self.pass(fdt * 6 + Duration::from_secs(70));
+        self.check_end();
     }
 
     /// What broke, if anything.
     pub fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
-    }
-
-    /// Inputs of the engine, and how often it switched.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.inputs, self.switches)
-    }
-
-    /// What happened, in words, if it was recorded.
-    pub fn trace(&self) -> &Trace {
-        &self.trace
     }
 
     fn soon(&mut self, after: Duration, what: Coming) {
@@ -334,8 +345,15 @@ impl Trunk {
 
     fn violate(&mut self, invariant: &'static str, what: String) {
         if self.violation.is_none() {
-            self.trace.note(self.now, &format!("BROKEN: {invariant}: {what}"));
+            self.trace.note(self.now, format_args!("BROKEN: {invariant}: {what}"));
             self.violation = Some(Violation { seed: self.seed, at: self.now, invariant, what });
         }
+    }
+}
+
+impl From<Trunk> for Ran {
+    fn from(trunk: Trunk) -> Ran {
+        let stats = Stats { lagg_steps: trunk.inputs, switches: trunk.switches, ..Stats::default() };
+        Ran { violation: trunk.violation, events: trunk.script.events(), trace: trunk.trace, stats }
     }
 }

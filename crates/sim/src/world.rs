@@ -6,11 +6,13 @@ mod disturb;
 mod driver;
 mod setup;
 
+use crate::cut::Cut;
 use crate::faults::{Fault, Schedule};
 use crate::invariants::{Duty, Tracked, Violation};
 use crate::kernel::Kernel;
 use crate::lan::{Lan, Nic};
 use crate::rng::Rng;
+use crate::run::{Ran, panic_of};
 use crate::scenario::Scenario;
 use crate::stats::Stats;
 use crate::trace::Trace;
@@ -49,7 +51,7 @@ pub(crate) enum Happening {
     /// A packet could not be sent.
     SendFailed(u32, IfIndex, Option<u16>, mpath_model::Family, i32),
     /// The schedule.
-    Fault(Fault),
+    Fault(Option<u32>, Fault),
     /// The daemon is started.
     Start,
     /// The daemon gets the processor back.
@@ -184,16 +186,19 @@ pub struct World {
 impl World {
     /// Runs the world of `seed` to its end or to the first broken invariant.
     pub fn run(seed: u64, trace: Trace) -> World {
-        World::run_with(seed, trace, None)
+        World::run_cut(seed, &Cut::default(), trace, None)
     }
 
-    /// The same with a defective daemon.
-    pub fn run_with(seed: u64, trace: Trace, sabotage: Option<Sabotage>) -> World {
-        let mut world = World::new(seed, trace);
+    /// What is left of it, perhaps with a defective daemon.
+    pub fn run_cut(seed: u64, cut: &Cut, trace: Trace, sabotage: Option<Sabotage>) -> World {
+        let mut world = World::new(seed, cut, trace);
         world.sabotage = sabotage;
-        while world.violation.is_none() && !world.finished {
-            world.step();
-        }
+        let panic = panic_of(|| {
+            while world.violation.is_none() && !world.finished {
+                world.step();
+            }
+        });
+        panic.into_iter().for_each(|text| world.violate("no panic", text));
         world.stats.worlds = 1;
         world.stats.virtual_time = world.now.since(Time(0));
         world
@@ -207,11 +212,6 @@ impl World {
     /// What happened, in numbers.
     pub fn stats(&self) -> &Stats {
         &self.stats
-    }
-
-    /// What happened, in words, if it was recorded.
-    pub fn trace(&self) -> &Trace {
-        &self.trace
     }
 
     /// The world it is.
@@ -306,7 +306,7 @@ impl World {
                     self.feed(Input::SendFailed { index, seq, family, errno });
                 }
             }
-            Happening::Fault(fault) => self.disturb(fault),
+            Happening::Fault(number, fault) => self.disturb(number, fault),
             Happening::Start => self.start(),
             Happening::Awake => self.awake(),
             Happening::Reexec(life) if life == self.daemon.life => self.reexec(),
@@ -421,8 +421,15 @@ impl World {
     pub(crate) fn violate(&mut self, invariant: &'static str, what: String) {
         if self.violation.is_none() {
             let seed = self.scenario.seed;
-            self.trace.note(self.now, &format!("BROKEN: {invariant}: {what}"));
+            self.trace.note(self.now, format_args!("BROKEN: {invariant}: {what}"));
             self.violation = Some(Violation { seed, at: self.now, invariant, what });
         }
+    }
+}
+
+impl From<World> for Ran {
+    fn from(world: World) -> Ran {
+        let World { violation, schedule, scenario, trace, stats, .. } = world;
+        Ran { violation, events: schedule.events(&scenario), trace, stats }
     }
 }

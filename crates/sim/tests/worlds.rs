@@ -1,9 +1,10 @@
 //! The engine in a few hundred worlds, and the proof that the invariants notice a defective daemon.
 
 use mpath_sim::churn::CHURN;
-use mpath_sim::run_seeds;
+use mpath_sim::cut::{Cut, Piece};
 use mpath_sim::trace::Trace;
 use mpath_sim::world::{Sabotage, World};
+use mpath_sim::{run_piece, run_seeds};
 
 /// Worlds of every test run; `mpath-sim` runs as many as one likes.
 const WORLDS: u64 = 300;
@@ -37,24 +38,16 @@ fn killed_and_configured_anew_again_and_again() {
     assert!(outcome.stats.restarts > 150, "{:?}", outcome.stats);
 }
 
-/// Worlds in which an invariant broke once.
-const BROKEN_ONCE: [u64; 5] = [
-    4184,                // a crash kept the neighbours from hearing of a move
-    4252,                // a port whose path was silent before the daemon started
-    4611686018427388175, // an adopted address that only a lost journal knew
-    4611686018427592040, // an address left alone because it was deleted again and again
-    4611686018427688939, // an unmarked address adopted and condemned at once
-];
+/// Worlds in which an invariant broke once, and pieces of such worlds.
+const REGRESSIONS: &str = include_str!("regressions.txt");
 
 #[test]
 fn what_broke_once_holds() {
-    for seed in BROKEN_ONCE {
-        let outcome = run_seeds(seed, 1, 1, false, &|_| {});
-        assert!(
-            outcome.broken.is_empty(),
-            "{}\nreplay: mpath-sim --seed {seed} --seeds 1 --trace",
-            outcome.broken[0]
-        );
+    for line in REGRESSIONS.lines().filter(|line| !line.starts_with('#')) {
+        let piece: Piece = line.parse().unwrap_or_else(|e| panic!("regressions.txt: {line}: {e}"));
+        assert_eq!(piece.check(), Ok(()), "regressions.txt: {line}");
+        let violation = run_piece(&piece, Trace::off()).violation;
+        assert_eq!(violation, None, "replay: mpath-sim replay {piece} --trace");
     }
 }
 
@@ -62,7 +55,9 @@ fn what_broke_once_holds() {
 fn noticed(sabotage: Sabotage) -> Vec<&'static str> {
     let mut names: Vec<&'static str> = (0..30)
         .filter_map(|seed| {
-            World::run_with(seed, Trace::off(), Some(sabotage)).violation().map(|v| v.invariant)
+            World::run_cut(seed, &Cut::default(), Trace::off(), Some(sabotage))
+                .violation()
+                .map(|v| v.invariant)
         })
         .collect();
     names.sort_unstable();

@@ -1,6 +1,7 @@
 //! How the world of a lagg is made, what happens to it, and what must hold.
 
 use super::{Coming, NOTICED, Trunk};
+use crate::cut::Script;
 use crate::kernel::Kernel;
 use crate::lan::{Lan, Nic, Node, Path, Port};
 use crate::rng::Rng;
@@ -22,6 +23,18 @@ const MANNERS: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(40);
 /// Reading events, carrying out, telling the neighbours.
 const SLACK: Duration = Duration::from_secs(2);
+
+/// What happens to the host, its ports and its link.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Disturbance {
+    Cable { nic: Nic, plugged: bool },
+    Path { nic: Nic, path: Path },
+    Router { alive: bool },
+    Kill(Duration),
+    Sleep(Duration),
+    Refuse { permille: u32 },
+    DeleteAddress,
+}
 
 impl Trunk {
     pub(super) fn new(seed: u64, trace: Trace) -> Trunk {
@@ -78,51 +91,70 @@ impl Trunk {
             seed,
             inputs: 0,
             switches: 0,
+            script: Script::new(None),
             violation: None,
             trace,
         }
     }
 
-    /// Something happens.
-    pub(super) fn disturb(&mut self) {
+    /// What happens next.
+    pub(super) fn draw(&mut self) -> Disturbance {
         let nic = self.rng.index(self.index.len());
-        let what = self.rng.below(20);
-        self.trace.note(self.now, &format!("## disturbance {what} of port {nic}"));
-        let blocked = |tx_blocked, rx_blocked| Path { tx_blocked, rx_blocked, ..Path::CLEAN };
-        match what {
-            0..=3 => self.cable(nic, false),
-            4..=6 => self.cable(nic, true),
-            7 => self.path(nic, blocked(true, true)),
-            8 => self.path(nic, blocked(true, false)),
-            9 => self.path(nic, blocked(false, true)),
-            10 => self.path(nic, Path { tx_loss: 200, rx_loss: 100, ..Path::CLEAN }),
-            11..=12 => self.path(nic, Path::CLEAN),
-            13 => {
-                self.disturbed = self.now;
-                self.lan.segments[0][0].alive ^= true;
-            }
+        let path = |tx_blocked, rx_blocked| Disturbance::Path {
+            nic,
+            path: Path { tx_blocked, rx_blocked, ..Path::CLEAN },
+        };
+        match self.rng.below(20) {
+            0..=3 => Disturbance::Cable { nic, plugged: false },
+            4..=6 => Disturbance::Cable { nic, plugged: true },
+            7 => path(true, true),
+            8 => path(true, false),
+            9 => path(false, true),
+            10 => Disturbance::Path { nic, path: Path { tx_loss: 200, rx_loss: 100, ..Path::CLEAN } },
+            13 => Disturbance::Router { alive: !self.lan.segments[0][0].alive },
             14 if self.engine.is_some() => {
-                let down = self.rng.duration(Duration::from_millis(1), Duration::from_secs(3));
-                self.kill(down);
+                Disturbance::Kill(self.rng.duration(Duration::from_millis(1), Duration::from_secs(3)))
             }
             15 if self.engine.is_some() && !self.asleep => {
+                Disturbance::Sleep(self.rng.duration(Duration::from_millis(1), Duration::from_secs(5)))
+            }
+            16 => Disturbance::Refuse { permille: if self.refuse == 0 { 200 } else { 0 } },
+            17 => Disturbance::DeleteAddress,
+            _ => path(false, false),
+        }
+    }
+
+    /// Something happens.
+    pub(super) fn disturb(&mut self, number: u32, what: Disturbance) {
+        self.trace.note(self.now, format_args!("#{number} {what:?}"));
+        match what {
+            Disturbance::Cable { nic, plugged } => self.cable(nic, plugged),
+            Disturbance::Path { nic, path } => self.path(nic, path),
+            Disturbance::Kill(down) => {
+                if self.engine.is_some() {
+                    self.kill(down);
+                }
+            }
+            Disturbance::Router { alive } => {
                 self.disturbed = self.now;
-                self.asleep = true;
-                let time = self.rng.duration(Duration::from_millis(1), Duration::from_secs(5));
+                self.lan.segments[0][0].alive = alive;
+            }
+            Disturbance::Sleep(time) => {
+                self.disturbed = self.now;
+                self.asleep = self.engine.is_some();
                 self.soon(time, Coming::Wake);
             }
-            16 => {
+            Disturbance::Refuse { permille } => {
                 self.disturbed = self.now;
-                self.refuse = if self.refuse == 0 { 200 } else { 0 };
+                self.refuse = permille;
             }
-            17 => {
+            Disturbance::DeleteAddress => {
                 self.disturbed = self.now;
                 if let Some(index) = self.lagg() {
                     self.kernel.apply(&KernelOp::DelAddress { index, addr: self.address() });
                     self.events();
                 }
             }
-            _ => self.path(nic, Path::CLEAN),
         }
     }
 
@@ -176,7 +208,7 @@ impl Trunk {
 
     /// Nothing is wrong any more.
     pub(super) fn mend(&mut self) {
-        self.trace.note(self.now, "## all is mended");
+        self.trace.note(self.now, format_args!("## all is mended"));
         self.refuse = 0;
         self.lan.segments[0][0].alive = true;
         self.disturbed = self.now;

@@ -10,8 +10,9 @@ use mpath_model::kernel::KernelOp;
 use std::time::Duration;
 
 impl World {
-    pub(super) fn disturb(&mut self, fault: Fault) {
-        self.trace.note(self.now, &format!("fault {fault:?}"));
+    pub(super) fn disturb(&mut self, number: Option<u32>, fault: Fault) {
+        let number = number.map_or_else(String::new, |n| format!(" #{n}"));
+        self.trace.note(self.now, format_args!("fault{number} {fault:?}"));
         self.stats.faults += 1;
         let calm = self.calm();
         self.duties.clear();

@@ -268,7 +268,7 @@ impl World {
         self.disturbed = self.now;
         self.daemon.life += 1;
         self.daemon.engine = Some(Engine::new(self.rng.next(), "0.0.0-sim"));
-        self.trace.note(self.now, "daemon starts");
+        self.trace.note(self.now, format_args!("daemon starts"));
         self.tear_journal();
         self.feed(Input::Configure(self.file.clone()));
         if let Some(p) = self.daemon.persist.clone() {
@@ -288,11 +288,11 @@ impl World {
         bytes.truncate(bytes.len() * millionths as usize / 1_000_000);
         self.daemon.persist = serde_json::from_slice(&bytes).ok();
         self.forgetful |= self.daemon.persist.is_none();
-        self.trace.note(self.now, &format!("journal cut after {} bytes", bytes.len()));
+        self.trace.note(self.now, format_args!("journal cut after {} bytes", bytes.len()));
     }
 
     pub(super) fn die(&mut self, down: Duration) {
-        self.trace.note(self.now, &format!("daemon dies, back in {down:?}"));
+        self.trace.note(self.now, format_args!("daemon dies, back in {down:?}"));
         self.stats.restarts += 1;
         self.disturbed = self.now;
         self.duties.clear();
@@ -318,7 +318,7 @@ impl World {
         if self.starving() || !self.daemon.batches.is_empty() || !engine.at_rest(self.now) {
             return self.plan(us(1000), Happening::Reexec(self.daemon.life));
         }
-        self.trace.note(self.now, "daemon runs itself again");
+        self.trace.note(self.now, format_args!("daemon runs itself again"));
         let taken_over = serde_json::to_vec(engine).and_then(|written| {
             let read: Engine = serde_json::from_slice(&written)?;
             Ok((serde_json::to_vec(&read)? == written, read))

@@ -1,7 +1,8 @@
 //! The first moment of a world: a booted host before the daemon starts.
 
 use super::{Daemon, Happening, Hostile, World};
-use crate::faults::Schedule;
+use crate::cut::Cut;
+use crate::faults::{BOOTED, Schedule};
 use crate::invariants::Tracked;
 use crate::kernel::Kernel;
 use crate::rng::Rng;
@@ -16,15 +17,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 impl World {
-    pub(super) fn new(seed: u64, trace: Trace) -> World {
-        let scenario = Scenario::generate(seed);
-        let schedule = Schedule::generate(&scenario);
+    pub(super) fn new(seed: u64, cut: &Cut, trace: Trace) -> World {
+        let mut scenario = Scenario::generate(seed);
+        let mut schedule = Schedule::generate(&scenario);
+        for name in &cut.without {
+            // Whoever asks for something that is not there has been told so by `Piece::check`.
+            let _ = scenario.leave_out(name, &mut schedule);
+        }
+        schedule.cut(cut);
         let mut kernel = Kernel::new();
         kernel.silent6 = scenario.silent6;
         kernel.no_marks = seed % 4 == 3;
         let count = scenario.nics.len();
         let mut world = World {
-            now: Time(1_000_000_000),
+            now: BOOTED,
             rng: Rng::new(seed, 3),
             kernel,
             lan: scenario.lan.clone(),
@@ -70,16 +76,15 @@ impl World {
         self.kernel.take_dad();
         self.sync_ports();
         self.track();
-        self.trace.note(self.now, &format!("settings {:?}", self.scenario.settings));
+        self.trace.note(self.now, format_args!("settings {:?}", self.scenario.settings));
         self.plan(Duration::from_millis(1), Happening::Start);
         for segment in 0..self.lan.segments.len() {
             self.plan(Duration::from_millis(100), Happening::Chatter(segment));
         }
         let faults = self.schedule.faults.clone();
-        for (at, fault) in faults {
-            self.plan_at(self.now + at.since(Time(0)), Happening::Fault(fault));
+        for f in faults {
+            self.plan_at(f.at, Happening::Fault(f.number, f.fault));
         }
-        self.schedule.end = self.now + self.schedule.end.since(Time(0));
         self.plan_at(self.schedule.end, Happening::Final);
     }
 
