@@ -140,12 +140,12 @@ impl Engine {
     }
 
     /// Members whose broadcasts must be heard: somebody has answered on them, so that their switch ports forward.
-    pub(super) fn beacon_members(&self, g: GroupId) -> impl Iterator<Item = (NicId, IfIndex)> + '_ {
+    fn beacon_members(&self, g: GroupId) -> impl Iterator<Item = (NicId, IfIndex)> {
         let group = &self.groups[g];
-        let silent = group.anonymous || group.retiring || group.settings.probe == ProbeMode::Link;
-        let members = if silent { &[][..] } else { &group.nics[..] };
-        let live = members.iter().enumerate().filter(|(_, n)| n.link && !n.failed && n.answered);
-        live.filter_map(|(n, nic)| {
+        let none = group.anonymous || group.retiring || group.settings.probe == ProbeMode::Link;
+        let nics = if none { &[] } else { group.nics.as_slice() };
+        let live = nics.iter().enumerate().filter(|(_, n)| n.link && !n.failed && n.answered);
+        live.filter_map(move |(n, nic)| {
             let index = nic.index?;
             let running = self.inventory.links.get(&index).is_some_and(|l| l.running && l.mac.is_some());
             running.then_some((n, index))

@@ -99,9 +99,11 @@ impl Engine {
         let group = &self.groups[g];
         let member = |name: &str| group.nic_named(name).is_some();
         let originals = self.originals.iter().filter(|((name, _), _)| member(name));
+        let mut daemon = self.settings.daemon.clone();
+        daemon.announce.truncate(1); // what is announced again later is no part of the plan
         Engine {
             rng: self.rng.clone(),
-            settings: Settings { daemon: self.settings.daemon.clone(), ..Settings::default() },
+            settings: Settings { daemon, ..Settings::default() },
             groups: vec![group.clone()],
             inventory: self.inventory.clone(),
             started: true,

@@ -67,23 +67,28 @@ impl Engine {
 
     /// Hands out what must be kept, if it has changed.
     pub(super) fn persist(&mut self, out: &mut Vec<Action>) {
-        let state = self.persistent();
-        if state != self.persisted {
-            self.persisted = state.clone();
-            out.push(Action::Persist(state));
+        // Settings are big, and seldom change: they are compared by themselves, and not copied.
+        let settings = self.persisted.settings.take();
+        let stay = settings.as_ref().is_some_and(|s| self.under_way() || **s == self.settings);
+        let mut state = self.persistent();
+        let changed = !stay || state != self.persisted;
+        state.settings = if stay { settings } else { Some(Box::new(self.settings.clone())) };
+        self.persisted = state;
+        if changed {
+            out.push(Action::Persist(self.persisted.clone()));
         }
     }
 
+    /// While something of earlier settings has not gone home, those tell where everything may be.
+    fn under_way(&self) -> bool {
+        let leavings = |g: &Group| !g.clean && g.former.len() + g.lenders.len() > 0;
+        self.groups.iter().any(|g| g.retiring || leavings(g))
+    }
+
+    /// All but the settings.
     fn persistent(&self) -> Persistent {
         let mut p = Persistent { version: persist::VERSION, ..Persistent::default() };
         p.demotion = self.carps.operator();
-        // While something of earlier settings has not gone home, those tell where everything may be.
-        let leavings = |g: &Group| !g.clean && g.former.len() + g.lenders.len() > 0;
-        let under_way = self.groups.iter().any(|g| g.retiring || leavings(g));
-        p.settings = match &self.persisted.settings {
-            Some(earlier) if under_way => Some(earlier.clone()),
-            _ => Some(Box::new(self.settings.clone())),
-        };
         for group in &self.groups {
             let name = |n: NicId| group.nics[n].name().to_string();
             p.addresses.extend(group.addresses.iter().map(|a| persist::HomedAddress {

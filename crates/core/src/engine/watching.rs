@@ -137,9 +137,9 @@ impl Engine {
     }
 
     /// Members whose ports can be watched.
-    fn watched(&self, g: GroupId) -> impl Iterator<Item = (NicId, IfIndex, Mac)> + '_ {
+    fn watched(&self, g: GroupId) -> impl Iterator<Item = (NicId, IfIndex, Mac)> {
         let live = self.groups[g].nics.iter().enumerate().filter(|(_, n)| n.link && !n.offline);
-        live.filter_map(|(n, nic)| {
+        live.filter_map(move |(n, nic)| {
             let index = nic.index?;
             let link = self.inventory.links.get(&index).filter(|l| l.running)?;
             Some((n, index, link.mac?))

@@ -207,7 +207,7 @@ fn home_route(group: &Group, h: &HomedRoute) -> Route {
 
 /// Whether a route is the record's own, at home under the present indices of its NICs.
 pub fn at_home(group: &Group, r: &Route, h: &HomedRoute) -> bool {
-    r.dst == h.route.dst && r.protocol == h.route.protocol && same(r, &home_route(group, h))
+    head(r) == head(&h.route) && same(r, &home_route(group, h))
 }
 
 /// Whether a route is what is left of a route with several ways out: IPv6 loses them one by one.
@@ -236,10 +236,15 @@ fn placing(group: &Group, inv: &Inventory, r: &Route) -> Placing {
 
 /// Whether two routes are the same for our purposes.
 fn same(a: &Route, b: &Route) -> bool {
-    let hops = |r: &Route| r.hops.iter().map(|h| (h.index, h.gateway)).collect::<Vec<_>>();
-    let head = |r: &Route| (r.dst, r.table, r.tos, r.metric, r.protocol);
+    let ways = |r: &Route| r.hops.len();
+    let hops = || a.hops.iter().zip(&b.hops).all(|(a, b)| (a.index, a.gateway) == (b.index, b.gateway));
     let source = a.family() == Family::Inet6 || a.prefsrc == b.prefsrc;
-    head(a) == head(b) && hops(a) == hops(b) && source
+    head(a) == head(b) && ways(a) == ways(b) && hops() && source
+}
+
+/// What of a route stays wherever it leads.
+fn head(r: &Route) -> (IfAddr, u32, u8, u32, u8) {
+    (r.dst, r.table, r.tos, r.metric, r.protocol)
 }
 
 /// The prefix routes that should exist for the managed addresses of the group.

@@ -44,7 +44,7 @@ fn every_piece_is_a_world() {
         assert_eq!(piece.check(), Ok(()));
         let ran = run_piece(&piece, Trace::off());
         assert_eq!(ran.violation, None, "{piece}");
-        assert!(!ran.events.is_empty() && ran.stats.steps > 100, "{piece}: {:?}", ran.stats);
+        assert!(ran.stats.steps > 100, "{piece}: {:?}", ran.stats);
     }
 }
 

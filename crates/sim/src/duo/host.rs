@@ -8,6 +8,7 @@ use mpath_model::kernel::{Heard, KernelEvent, KernelOp};
 use mpath_model::settings::{Carp, Group, Interface, PassphraseSource, ProbeMode, Replay};
 use mpath_model::{Address, IfAddr, IfIndex, Mac, Settings, Time};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// NICs of a host.
@@ -25,6 +26,7 @@ pub(super) struct Host {
     pub(super) waiting: Vec<Heard>,
     pub(super) takeovers: u32,
     nics: [IfIndex; NICS],
+    vips: [IpAddr; 2],
     /// When the kernel drops an address.
     expiry: BTreeMap<(IfIndex, IfAddr), Time>,
     /// When the kernel tells of a link.
@@ -87,6 +89,7 @@ impl Host {
             waiting: Vec::new(),
             takeovers: 0,
             nics,
+            vips: VIPS.map(|v| addr(v).address),
             expiry: BTreeMap::new(),
             news: Vec::new(),
         };
@@ -114,8 +117,8 @@ impl Host {
             let below = link.name.rsplit_once('-').and_then(|(_, hex)| IfIndex::from_str_radix(hex, 16).ok());
             link.up && self.linked(below.unwrap_or(index))
         };
-        let vips = VIPS.map(|v| addr(v).address);
-        self.kernel.addresses().iter().any(|a| vips.contains(&a.addr.address) && within_reach(a.index))
+        let vip = |a: &Address| self.vips.contains(&a.addr.address);
+        self.kernel.addresses().iter().any(|a| vip(a) && within_reach(a.index))
     }
 
     /// What the daemon waits for, if it is awake.
