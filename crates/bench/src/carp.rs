@@ -16,6 +16,7 @@ use mpath_testkit::witness::Tally;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use world::{Run, World};
+pub(crate) use world::{launch, opposite, wait_state};
 
 /// Silence after which the other one takes over at advbase 1 and skew 0, and what may be added, ms.
 const PATIENCE_MS: (f64, f64) = (3000.0, 3100.0);

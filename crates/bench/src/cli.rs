@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::peers::PeersOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,6 +55,7 @@ Examples:
   target/release/mpath-bench crash --runs 1000      # killed at random instants: nothing may be lost
   target/release/mpath-bench lagg --rate 10000      # the same for a lagg, and the way back
   target/release/mpath-bench loss --runs 20 --parallel 5   # 20% of all frames lost: nothing may fail
+  target/release/mpath-bench peers --runs 20        # beside keepalived, ucarp, bonding and teamd
   target/release/mpath-bench carp --worlds 10       # a host dies: how long until another one answers
   target/release/mpath-bench scale --runs 3         # 2 to 512 NICs: what watching costs
   target/release/mpath-bench idle --runs 6          # and a quiet daemon with two
@@ -138,6 +140,19 @@ pub(crate) enum Scenario {
     /// again sends no advert late and loses no packet; faults inside a host never move the address to another; 255 vhids
     /// cost less than 2% of a processor.
     Carp(CarpOptions),
+    /// The same faults for keepalived, ucarp, bonding and teamd
+    ///
+    /// Networks, faults and traffic are the same for everybody, who takes his turn after the others; figures are the longest gaps
+    /// of a client. Between two hosts that share an address: `kill` (the one that has it dies, cable first) and `stop` (its
+    /// program is told to stop) for mpathd's CARP, ucarp and keepalived, each at the same moments after an advert; keepalived
+    /// with its shortest interval is shown beside. Between two NICs: `cable` and `silent` (see `link`) for mpathd's group and
+    /// laggs, bonding and teamd, where everybody is told the same time (--fdt): mpathd as its detection time, which holds seven
+    /// probes, the others as their probe interval. `loss`: how often answers change their NIC while both lose 20% each way.
+    ///
+    /// Rule: the median of mpathd, of its slowest kind where there are several, exceeds no peer's by more than the 95th percentile of
+    /// the longest gaps with nothing failing; it moves no oftener than any peer. Exit status 1 if that is missed, if a peer that
+    /// is there does not work, or, where $CI is true, if its program is not installed.
+    Peers(PeersOptions),
     /// Many NICs: what watching costs
     ///
     /// A server with so many NICs, two on each link with a group and an address of each family, all healthy. Measured in
@@ -396,7 +411,7 @@ pub(crate) struct SilentOptions {
 }
 
 /// `100ms` or `2s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(number), _) => (number, Duration::from_millis(1)),
         (None, Some(number)) => (number, Duration::from_secs(1)),

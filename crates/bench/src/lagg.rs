@@ -29,17 +29,17 @@ pub(crate) fn run(site: &Site, options: &LaggOptions, runs: u32, seed: u64) -> R
 }
 
 /// Everything that runs. Fields are dropped in this order.
-struct Stage {
+pub(crate) struct Stage {
     _echo: Echo,
     _source: TcpSource,
     daemon: Daemon,
     events: Events,
-    lan: Lan,
+    pub(crate) lan: Lan,
 }
 
 impl Stage {
     /// A server with `nics` NICs, the first two of which are ports of lagg0; `more` is what else stands in `[[lagg]]`.
-    fn build(site: &Site, backend: Backend, nics: usize, more: &str) -> Result<Stage, Error> {
+    pub(crate) fn build(site: &Site, backend: Backend, nics: usize, more: &str) -> Result<Stage, Error> {
         let lan = Lan::new(LanOptions { nics, configured: false, ..LanOptions::default() })?;
         let config = format!(
             "[[lagg]]\nname = \"lagg0\"\nports = [\"eth0\", \"eth1\"]\naddresses = [\"{DATA4}/24\", \"{DATA6}/64\"]\n\
@@ -68,7 +68,13 @@ impl Stage {
         server.add_route("lagg0", "::/0", ROUTER6)
     }
 
-    fn wait_active(&self, port: &str) -> Result<(), Error> {
+    /// All that the daemon has logged.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.log_text()
+    }
+
+    /// Waits until a port carries the traffic.
+    pub(crate) fn wait_active(&self, port: &str) -> Result<(), Error> {
         let active = || {
             let status = self.daemon.status().ok()?;
             (status.laggs.first()?.active.as_deref() == Some(port)).then_some(())
@@ -80,7 +86,7 @@ impl Stage {
     }
 
     /// Waits until the probes of both ports have had answers.
-    fn wait_answers(&self) -> Result<(), Error> {
+    pub(crate) fn wait_answers(&self) -> Result<(), Error> {
         let answered = || self.daemon.all_answered().is_ok_and(|all| all).then_some(());
         poll_until(PATIENCE, answered).ok_or_else(|| {
             let why = format!("not within {PATIENCE:?}; the log of mpathd:\n{}", self.daemon.log_text());

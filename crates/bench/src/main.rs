@@ -15,6 +15,7 @@ mod link;
 mod loss;
 mod machine;
 mod observer;
+mod peers;
 mod presence;
 mod progress;
 mod render;
@@ -74,6 +75,7 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
         Scenario::Addresses(options) => ("addresses", presence::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Lagg(options) => ("lagg", lagg::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Carp(options) => ("carp", carp::run(&site, options, cli.runs, cli.seed)?),
+        Scenario::Peers(options) => ("peers", peers::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
         Scenario::Loss(options) => ("loss", loss::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Crash => ("crash", crash::run(&site, cli.runs, cli.seed)?),

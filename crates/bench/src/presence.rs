@@ -267,7 +267,7 @@ impl Reflexive {
 }
 
 /// A program that is installed beside this one.
-fn beside(name: &str) -> Result<PathBuf, Error> {
+pub(crate) fn beside(name: &str) -> Result<PathBuf, Error> {
     let own = std::env::current_exe().map_err(|e| Error::new("find the running program", e))?;
     let found = own.with_file_name(name);
     let missing =

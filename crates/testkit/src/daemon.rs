@@ -7,6 +7,7 @@ mod scratch;
 mod statistics;
 
 pub use binary::{build_daemon, find_daemon};
+pub use scratch::Scratch;
 
 use crate::error::{Context, Error};
 use crate::host::Host;
@@ -14,7 +15,6 @@ use crate::process::{LogLine, Process};
 use crate::wait::poll_until;
 use mpath_model::Status;
 use nix::sys::signal::Signal;
-use scratch::Scratch;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

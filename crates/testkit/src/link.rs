@@ -3,6 +3,7 @@
 use crate::error::{Context, Error};
 use crate::host::Host;
 use mpath_linux::netlink::create::{self, End, PortState};
+use mpath_linux::netlink::ports::{self as netlink_ports, BondWatch};
 use mpath_model::{Family, IfAddr, IfIndex, Mac};
 use std::net::IpAddr;
 
@@ -58,7 +59,23 @@ impl Host {
     pub fn bond(&self, name: &str, ports: &[&str]) -> Result<(), Error> {
         let end = End { name: name.to_owned(), ..End::default() };
         let what = || format!("make bond {name} of {ports:?} on {}", self.name());
-        mpath_linux::netlink::ports::bond(&mut self.netlink(), &end).context(what)?;
+        netlink_ports::bond(&mut self.netlink(), &end).context(what)?;
+        self.enslave(name, ports)
+    }
+
+    /// The same with a bond that looks after itself and prefers the first of these NICs.
+    pub fn watchful_bond(&self, name: &str, ports: &[&str], watch: BondWatch) -> Result<(), Error> {
+        let end = End { name: name.to_owned(), ..End::default() };
+        let what = || format!("make bond {name} of {ports:?} on {}", self.name());
+        netlink_ports::watchful_bond(&mut self.netlink(), &end, watch).context(what)?;
+        self.enslave(name, ports)?;
+        let (bond, first) = (self.index_of(name)?, self.index_of(ports[0])?);
+        netlink_ports::prefer(&mut self.netlink(), bond, first).context(what)
+    }
+
+    /// Makes NICs ports of a bond, and sets it up.
+    fn enslave(&self, name: &str, ports: &[&str]) -> Result<(), Error> {
+        let what = || format!("make {ports:?} ports of {name} on {}", self.name());
         let bond = self.index_of(name)?;
         for port in ports {
             let port = self.index_of(port)?;
@@ -66,6 +83,12 @@ impl Host {
             create::set_master(&mut self.netlink(), port, bond).context(what)?;
         }
         self.set_up(name)
+    }
+
+    /// Makes a team, which is of no use without teamd. For finding out whether the kernel has such a thing.
+    pub fn team(&self, name: &str) -> Result<(), Error> {
+        let end = End { name: name.to_owned(), ..End::default() };
+        create::team(&mut self.netlink(), &end).context(|| format!("make team {name} on {}", self.name()))
     }
 
     /// Makes `port` a port of a bridge, and sets it up; gives its index.

@@ -142,7 +142,7 @@ impl World {
 }
 
 /// Starts a daemon with a configuration that names a key file.
-pub(super) fn launch(
+pub(crate) fn launch(
     site: &Site,
     pair: &Pair,
     side: Side,
@@ -159,13 +159,14 @@ pub(super) fn launch(
 }
 
 /// Waits until all vhids of a daemon are in this state.
-pub(super) fn wait_state(daemon: &Daemon, state: &str) -> Result<(), Error> {
+pub(crate) fn wait_state(daemon: &Daemon, state: &str) -> Result<(), Error> {
     let what = format!("every vhid is {state}");
     let there = |s: &mpath_model::Status| !s.carps.is_empty() && s.carps.iter().all(|c| c.state == state);
     daemon.wait_status(PATIENCE, &what, there).map(drop)
 }
 
-fn opposite(side: Side) -> Side {
+/// The other one.
+pub(crate) fn opposite(side: Side) -> Side {
     match side {
         Side::A => Side::B,
         Side::B => Side::A,

@@ -99,6 +99,11 @@ pub fn dummy(socket: &mut Socket, end: &End) -> Result<(), Error> {
     new_link(socket, end, InfoKind::Dummy, None)
 }
 
+/// Makes a team without ports.
+pub fn team(socket: &mut Socket, end: &End) -> Result<(), Error> {
+    new_link(socket, end, InfoKind::Team, None)
+}
+
 fn new_link(socket: &mut Socket, end: &End, kind: InfoKind, data: Option<InfoData>) -> Result<(), Error> {
     create(socket, end.message(), kind, data)
 }

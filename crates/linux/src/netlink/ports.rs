@@ -8,25 +8,61 @@ use netlink_packet_core::NLM_F_CREATE;
 use netlink_packet_core::NLM_F_EXCL;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    BondFailOverMac, BondMode, BondPrimaryReselect, InfoBond, InfoBridgePort, InfoData, InfoKind,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkMode, State,
+    BondArpValidate, BondFailOverMac, BondMode, BondPrimaryReselect, InfoBond, InfoBridgePort, InfoData,
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkMode, State,
 };
+use std::net::Ipv4Addr;
 
 /// How often the bonding driver looks at the links, in milliseconds.
 const MIIMON: u32 = 100;
 
-/// Makes an active-backup bond whose active port changes when its link dies or when told to, never to go back.
-pub fn bond(socket: &mut Socket, end: &End) -> Result<(), Error> {
-    socket.request(bond_message(end), NLM_F_CREATE | NLM_F_EXCL)
+/// How the bonding driver finds out that a port is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BondWatch {
+    /// It looks at the links every so many milliseconds.
+    Link(u32),
+    /// It asks a target by ARP every so many milliseconds.
+    Arp {
+        /// Milliseconds from one question to the next.
+        every: u32,
+        /// Who is asked.
+        target: Ipv4Addr,
+        /// Only ARP counts as a sign of life (`arp_validate=all`), not any frame.
+        validate: bool,
+    },
 }
 
-fn bond_message(end: &End) -> RouteNetlinkMessage {
-    let options = vec![
-        InfoBond::Mode(BondMode::ActiveBackup),
-        InfoBond::MiiMon(MIIMON),
-        InfoBond::PrimaryReselect(BondPrimaryReselect::Failure),
-        InfoBond::FailOverMac(BondFailOverMac::None),
-    ];
+impl BondWatch {
+    fn options(self) -> Vec<InfoBond> {
+        match self {
+            BondWatch::Link(every) => vec![InfoBond::MiiMon(every)],
+            BondWatch::Arp { every, target, validate } => {
+                let validate = if validate { BondArpValidate::All } else { BondArpValidate::None };
+                vec![
+                    InfoBond::ArpInterval(every),
+                    InfoBond::ArpIpTarget(vec![target]),
+                    InfoBond::ArpValidate(validate),
+                ]
+            }
+        }
+    }
+}
+
+/// Makes an active-backup bond whose active port changes when its link dies or when told to, never to go back.
+pub fn bond(socket: &mut Socket, end: &End) -> Result<(), Error> {
+    let watch = BondWatch::Link(MIIMON);
+    socket.request(bond_message(end, watch, BondPrimaryReselect::Failure), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Makes an active-backup bond that looks after itself, and goes back to its primary port whenever that lives.
+pub fn watchful_bond(socket: &mut Socket, end: &End, watch: BondWatch) -> Result<(), Error> {
+    socket.request(bond_message(end, watch, BondPrimaryReselect::Always), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+fn bond_message(end: &End, watch: BondWatch, reselect: BondPrimaryReselect) -> RouteNetlinkMessage {
+    let mut options = vec![InfoBond::Mode(BondMode::ActiveBackup)];
+    options.extend(watch.options());
+    options.extend([InfoBond::PrimaryReselect(reselect), InfoBond::FailOverMac(BondFailOverMac::None)]);
     let mut message = end.message();
     let info = vec![LinkInfo::Kind(InfoKind::Bond), LinkInfo::Data(InfoData::Bond(options))];
     message.attributes.push(LinkAttribute::LinkInfo(info));
@@ -35,13 +71,18 @@ fn bond_message(end: &End) -> RouteNetlinkMessage {
 
 /// Makes a port of a bond the active one.
 pub fn activate(socket: &mut Socket, bond: IfIndex, port: IfIndex) -> Result<(), Error> {
-    socket.request(activate_message(bond, port), 0)
+    socket.request(option_message(bond, InfoBond::ActivePort(port)), 0)
 }
 
-fn activate_message(bond: IfIndex, port: IfIndex) -> RouteNetlinkMessage {
+/// Makes a port of a bond the one it prefers.
+pub fn prefer(socket: &mut Socket, bond: IfIndex, port: IfIndex) -> Result<(), Error> {
+    socket.request(option_message(bond, InfoBond::Primary(port)), 0)
+}
+
+fn option_message(bond: IfIndex, option: InfoBond) -> RouteNetlinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = bond;
-    let options = InfoData::Bond(vec![InfoBond::ActivePort(port)]);
+    let options = InfoData::Bond(vec![option]);
     let info = vec![LinkInfo::Kind(InfoKind::Bond), LinkInfo::Data(options)];
     message.attributes.push(LinkAttribute::LinkInfo(info));
     RouteNetlinkMessage::NewLink(message)
@@ -146,7 +187,24 @@ mod tests {
             nla(13, &[0]),                 // FAIL_OVER_MAC none
         ];
         let expected = [head(0), nla(3, b"lagg0\0"), nla(1, &mac.0), bond_info(&options)].concat();
-        assert_eq!(bytes(&bond_message(&end)), expected);
+        let message = bond_message(&end, BondWatch::Link(MIIMON), BondPrimaryReselect::Failure);
+        assert_eq!(bytes(&message), expected);
+    }
+
+    #[test]
+    fn a_bond_that_asks_byte_for_byte() {
+        let end = End { name: "bond0".into(), ..End::default() };
+        let watch = BondWatch::Arp { every: 20, target: Ipv4Addr::new(192, 0, 2, 1), validate: true };
+        let options = [
+            nla(1, &[1]),                     // MODE active-backup
+            nla(7, &20u32.to_ne_bytes()),     // ARP_INTERVAL
+            nla(8, &nla(0, &[192, 0, 2, 1])), // ARP_IP_TARGET
+            nla(9, &3u32.to_ne_bytes()),      // ARP_VALIDATE all
+            nla(12, &[0]),                    // PRIMARY_RESELECT always
+            nla(13, &[0]),                    // FAIL_OVER_MAC none
+        ];
+        let expected = [head(0), nla(3, b"bond0\0"), bond_info(&options)].concat();
+        assert_eq!(bytes(&bond_message(&end, watch, BondPrimaryReselect::Always)), expected);
     }
 
     #[test]
@@ -160,6 +218,6 @@ mod tests {
     #[test]
     fn a_switch_byte_for_byte() {
         let expected = [head(7), bond_info(&[nla(2, &9u32.to_ne_bytes())])].concat();
-        assert_eq!(bytes(&activate_message(7, 9)), expected);
+        assert_eq!(bytes(&option_message(7, InfoBond::ActivePort(9))), expected);
     }
 }

@@ -13,11 +13,11 @@ const MEMORY: &str = "/dev/shm";
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// The directory.
-pub(super) struct Scratch(PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
     /// Makes it, for this user only: in `$TMPDIR` if that is set, else in memory where there is such a place.
-    pub(super) fn new() -> Result<Scratch, Error> {
+    pub fn new() -> Result<Scratch, Error> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("mpath-testkit-{}-{number}", std::process::id());
         let path = base().join(name);
@@ -30,7 +30,8 @@ impl Scratch {
         Ok(Scratch(path))
     }
 
-    pub(super) fn join(&self, name: &str) -> PathBuf {
+    /// A file in it.
+    pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
