@@ -149,8 +149,8 @@ pub(crate) enum Scenario {
     /// laggs, bonding and teamd, where everybody is told the same time (--fdt): mpathd as its detection time, which holds seven
     /// probes, the others as their probe interval. `loss`: how often answers change their NIC while both lose 20% each way.
     ///
-    /// Rule: the median of mpathd, of its slowest kind where there are several, exceeds no peer's by more than the 95th percentile of
-    /// the longest gaps with nothing failing; it moves no oftener than any peer. Exit status 1 if that is missed, if a peer that
+    /// Rule: the median of mpathd, of its slowest kind where there are several, exceeds no peer's by more than the median of the
+    /// longest gaps with nothing failing; it moves no oftener than any peer. Exit status 1 if that is missed, if a peer that
     /// is there does not work, or, where $CI is true, if its program is not installed.
     Peers(PeersOptions),
     /// Many NICs: what watching costs

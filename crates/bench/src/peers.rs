@@ -48,7 +48,7 @@ fn between(site: &Site, options: &PeersOptions, event: Event, runs: u32, seed: u
         rows.push(Row { key, label, part, outcome });
     }
     Ok(Table {
-        title: format!("{}: longest gap of a client, {rate} packets/s, {runs} times", event.name()),
+        title: format!("{}: longest gap of a client in ms, {rate} packets/s, {runs} times", event.name()),
         settings: vec![("rate_hz", f64::from(rate))],
         unit: "ms",
         floor,
@@ -77,7 +77,7 @@ fn within(
     let (rate, lasting) = (options.traffic.rate, options.lasting.as_secs_f64());
     let (what, unit) = match event {
         Event::Loss => (format!("moves to another NIC in {lasting} s"), "moves"),
-        _ => ("longest gap of a client, worse family".to_owned(), "ms"),
+        _ => ("longest gap of a client in ms, worse family".to_owned(), "ms"),
     };
     let told = plan.probes().map_or(String::new(), |t| format!(", everybody is told {} ms", t.as_millis()));
     Ok(Table {

@@ -11,6 +11,8 @@ use crate::progress::Progress;
 use crate::rng::Rng;
 use crate::stage::{NIC, PATIENCE, Site, Stage, Traffic};
 use crate::stats::ms;
+use mpath_linux::netfilter::Netfilter;
+use mpath_linux::netfilter::message::{Deed, Hook, Message, Rule};
 use mpath_linux::netlink::ports::BondWatch;
 use mpath_testkit::lan::{DATA4, DATA6, Loss, ROUTER4, ROUTER6};
 use mpath_testkit::traffic::{self, PORT};
@@ -20,6 +22,9 @@ use std::time::{Duration, Instant};
 /// What the drivers call the devices that these programs make.
 const BOND: &str = "bond0";
 const TEAM: &str = "team0";
+/// Table that shows what the kernel's packet filter can do, and the index of every host's loopback.
+const LOOK: &str = "look";
+const LOOPBACK: u32 = 1;
 /// How often bonding looks at the links: what its documentation and every distribution say, ms.
 const MIIMON: u32 = 100;
 /// Detection time of mpathd where the link tells of the failure: it only matters for the way home.
@@ -76,9 +81,11 @@ impl Keeper {
         let time = probes.map_or(0, |t| t.as_millis());
         let (watch, bond, team) = match probes {
             None => (String::new(), format!("miimon={MIIMON}"), "ethtool".to_owned()),
-            Some(_) => {
-                (format!(", {time} ms"), format!("arp_interval={time}"), format!("arp_ping, interval {time}"))
-            }
+            Some(_) => (
+                format!(", detection time {time} ms"),
+                format!("arp_interval={time}"),
+                format!("arp_ping, interval {time}"),
+            ),
         };
         match self {
             Keeper::Group => format!("mpathd, group{watch}"),
@@ -96,18 +103,32 @@ impl Keeper {
         }
     }
 
-    /// What it lacks here.
-    fn lacks(self) -> Result<Option<Outcome>, Error> {
+    /// What it, or the event, lacks here.
+    fn lacks(self, event: Event) -> Result<Option<Outcome>, Error> {
         let host = Host::new("look")?;
+        if event == Event::Loss && !filters(&host, Deed::Lose(LOSS)) {
+            return Ok(Some(Outcome::NotInKernel("nft numgen, which loses frames")));
+        }
+        let without = |there: bool, what| (!there).then_some(Outcome::NotInKernel(what));
         Ok(match self {
-            Keeper::Bonding { .. } => host.bond(BOND, &[]).is_err().then_some(Outcome::NoDriver("bonding")),
-            Keeper::Teamd if host.team(TEAM).is_err() => Some(Outcome::NoDriver("team")),
-            Keeper::Teamd => {
+            Keeper::Lagg(Backend::Redirect) => without(filters(&host, Deed::Forward(LOOPBACK)), "nft fwd"),
+            Keeper::Bonding { .. } => without(host.bond(BOND, &[]).is_ok(), "bonding driver"),
+            Keeper::Teamd => without(host.team(TEAM).is_ok(), "team driver").or_else(|| {
                 program::find("teamd").is_none().then_some(Outcome::NotInstalled("libteam-utils"))
-            }
+            }),
             _ => None,
         })
     }
+}
+
+/// Whether the kernel can do this to frames that come in.
+fn filters(host: &Host, deed: Deed) -> bool {
+    let batch = [
+        Message::new_table(LOOK, 0),
+        Message::new_chain(LOOK, LOOK, Hook::Ingress, 0, "lo"),
+        Message::new_rule(LOOK, LOOK, &Rule { only: None, deed }),
+    ];
+    host.run(|| Netfilter::open().is_ok_and(|mut netfilter| netfilter.commit(&batch).is_ok()))
 }
 
 /// What is measured of every keeper.
@@ -130,7 +151,7 @@ impl Plan<'_> {
 
     /// The outages of a keeper, ms, or its moves; longest gaps with nothing failing go to `floor`.
     pub(super) fn measure(&self, keeper: Keeper, floor: &mut Vec<f64>) -> Result<Outcome, Error> {
-        if let Some(lack) = keeper.lacks()? {
+        if let Some(lack) = keeper.lacks(self.event)? {
             return Ok(lack);
         }
         let label = keeper.label(self.probes());
