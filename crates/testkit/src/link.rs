@@ -113,6 +113,13 @@ impl Host {
         })
     }
 
+    /// Lets an interface lose so many of a thousand frames that leave by it.
+    pub fn lossy(&self, name: &str, permille: u32) -> Result<(), Error> {
+        let index = self.index_of(name)?;
+        create::lossy(&mut self.netlink(), index, permille)
+            .context(|| format!("let {name} on {} lose {permille} of a thousand frames", self.name()))
+    }
+
     /// Sets the state of a bridge port.
     pub fn set_port_state(&self, port: IfIndex, state: PortState) -> Result<(), Error> {
         create::set_port_state(&mut self.netlink(), port, state)

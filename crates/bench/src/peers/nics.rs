@@ -106,8 +106,9 @@ impl Keeper {
     /// What it, or the event, lacks here.
     fn lacks(self, event: Event) -> Result<Option<Outcome>, Error> {
         let host = Host::new("look")?;
-        if event == Event::Loss && !filters(&host, Deed::Lose(LOSS)) {
-            return Ok(Some(Outcome::NotInKernel("nft numgen, which loses frames")));
+        let loses = || filters(&host, Deed::Lose(LOSS)) || host.lossy("lo", LOSS).is_ok();
+        if event == Event::Loss && !loses() {
+            return Ok(Some(Outcome::NotInKernel("nft numgen or netem, which lose frames")));
         }
         let without = |there: bool, what| (!there).then_some(Outcome::NotInKernel(what));
         Ok(match self {

@@ -133,8 +133,7 @@ mod tests {
     #[test]
     fn what_a_program_started_is_found() {
         let mut shell = Command::new("/bin/sh")
-            .args(["-c", "cat & echo $!; wait"])
-            .stdin(Stdio::piped())
+            .args(["-c", "sleep 60 & echo $!; wait"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

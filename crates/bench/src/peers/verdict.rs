@@ -73,7 +73,7 @@ impl Table {
             let label = format!("the package {package} is installed");
             return self.strict.then(|| Check { key, label, found: "no".to_owned(), ok: false });
         }
-        if row.outcome == Outcome::Broken {
+        if row.outcome == Outcome::Broken && row.part != Part::Beside {
             let label = format!("{label} can be measured");
             return Some(Check { key, label, found: "no".to_owned(), ok: false });
         }
@@ -160,6 +160,14 @@ mod tests {
         assert_eq!(case.measures[2].label, "b: this kernel has no team driver");
         let verdicts: Vec<_> = table(true, rows()).checks.iter().map(|c| (c.key, c.ok)).collect();
         assert_eq!(verdicts, [("a", false)]);
+    }
+
+    #[test]
+    fn who_does_not_work_fails_unless_he_is_only_shown() {
+        let rows = [Part::Peer, Part::Beside].map(|part| row("a", part, Outcome::Broken));
+        let checks = table(false, rows.into()).checks;
+        assert_eq!(checks.len(), 1);
+        assert!(!checks[0].ok);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::socket::Socket;
 use crate::Error;
 use mpath_model::{Family, IfAddr, IfIndex, Mac};
-use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
     BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan,
@@ -17,6 +17,7 @@ use netlink_packet_route::link::{
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::IpAddr;
 use std::os::fd::RawFd;
@@ -29,6 +30,10 @@ const IFLA_BRPORT_LEARNING: u16 = 8;
 const IFLA_BRPORT_FLUSH: u16 = 24;
 /// Lets only known senders in.
 const IFLA_BRPORT_LOCKED: u16 = 39;
+
+/// Options of a queueing discipline (linux/rtnetlink.h), and the frames that one of netem holds.
+const TCA_OPTIONS: u16 = 2;
+const NETEM_LIMIT: u32 = 10_000;
 
 /// One end of a veth pair, or any interface that is to be made.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +123,23 @@ fn create(
     info.extend(data.map(LinkInfo::Data));
     message.attributes.push(LinkAttribute::LinkInfo(info));
     socket.request(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+}
+
+/// Lets the queue of an interface lose so many of a thousand frames that leave by it, each by chance (netem).
+pub fn lossy(socket: &mut Socket, index: IfIndex, permille: u32) -> Result<(), Error> {
+    socket.request(lossy_message(index, permille), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+fn lossy_message(index: IfIndex, permille: u32) -> RouteNetlinkMessage {
+    let mut message = TcMessage::default();
+    message.header.index = i32::try_from(index).unwrap_or(0); // of no interface: the kernel refuses
+    message.header.parent = TcHandle::ROOT;
+    let chance = (u64::from(u32::MAX) * u64::from(permille.min(1000)) / 1000) as u32;
+    // struct tc_netem_qopt (linux/pkt_sched.h): latency, limit, loss, gap, duplicate, jitter
+    let options = [0, NETEM_LIMIT, chance, 0, 0, 0].map(u32::to_ne_bytes).concat();
+    message.attributes.push(TcAttribute::Kind("netem".to_owned()));
+    message.attributes.push(TcAttribute::Other(DefaultNla::new(TCA_OPTIONS, options)));
+    RouteNetlinkMessage::NewQueueDiscipline(message)
 }
 
 /// Makes `port` a port of the bridge `master`.

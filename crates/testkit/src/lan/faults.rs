@@ -80,7 +80,7 @@ impl Lan {
     }
 
     /// Lets the paths behind the switch ports of these NICs lose frames by chance, each by itself and all from the same moment;
-    /// by none they are sound again.
+    /// by none they are sound again. The packet filter does it; where the kernel's cannot, queues do.
     pub fn lose(&self, nics: &[usize], loss: Loss) -> Result<Instant, Error> {
         let mut batch = vec![Message::new_table(LOSS, 0)];
         let ways = |n: &usize| [(format!("c{n}"), loss.outbound), (format!("u{n}"), loss.inbound)];
@@ -93,7 +93,16 @@ impl Lan {
             }
         }
         let names = || nics.iter().map(|n| self.nics[*n].name.as_str()).collect::<Vec<_>>().join(" and ");
-        self.filter(&batch, || format!("let the path of {} lose {loss:?}", names()))
+        let what = || format!("let the path of {} lose {loss:?}", names());
+        self.filter(&batch, what).or_else(|cause| {
+            let at = Instant::now();
+            let queue = |device: String, permille| self.switch.lossy(&device, permille);
+            let both = |n: &usize| {
+                queue(format!("u{n}"), loss.outbound).and_then(|()| queue(format!("c{n}"), loss.inbound))
+            };
+            let all = nics.iter().try_for_each(both);
+            all.map(|()| at).map_err(|e| Error::new(cause.to_string(), e))
+        })
     }
 
     /// Lets the switch of NIC `n` drop all ARP that speaks in the name of an address, announcements and questions alike.
