@@ -129,6 +129,20 @@ fn link<'a>(group: &Group, inv: &'a Inventory, nic: NicId) -> Option<&'a Link> {
     group.nics[nic].index.and_then(|i| inv.links.get(&i))
 }
 
+/// Whether something that leaves is not as it was found, be it that nothing can be done about it now: its NIC is down or away,
+/// or the old copy cannot be taken off yet. Whoever forgot its home then would leave it where it does not belong.
+pub fn unfinished(group: &Group, inv: &Inventory) -> bool {
+    let elsewhere = |home: Option<IfIndex>, address: &IpAddr| {
+        let mut others = interfaces(group).chain(group.lenders.iter().copied()).filter(|i| Some(*i) != home);
+        others.any(|i| inv.at(i, address).next().is_some())
+    };
+    group.addresses.iter().any(|a| {
+        let home = group.nics[a.home].index;
+        let there = home.is_some_and(|i| inv.addresses.contains_key(&(i, a.addr)));
+        !there || elsewhere(home, &a.addr.address)
+    })
+}
+
 /// IPv6 addresses cannot be put on a NIC that is administratively down.
 fn accepts(link: &Link, family: Family) -> bool {
     link.up || family == Family::Inet

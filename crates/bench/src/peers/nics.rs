@@ -203,10 +203,10 @@ impl Plan<'_> {
         let traffic = Traffic::start(lan, self.options.traffic.rate)?;
         let ways = Ways::watch(lan)?;
         let begin = Instant::now();
-        [NIC, NIC + 1].into_iter().try_for_each(|n| lan.lose(n, Loss::both(LOSS)).map(drop))?;
+        lan.lose(&[NIC, NIC + 1], Loss::both(LOSS))?;
         std::thread::sleep(self.options.lasting);
         let moves = ways.moves(begin, Instant::now());
-        [NIC, NIC + 1].into_iter().try_for_each(|n| lan.lose(n, Loss::default()).map(drop))?;
+        lan.lose(&[NIC, NIC + 1], Loss::default())?;
         drop(traffic);
         Ok(moves as f64)
     }

@@ -82,13 +82,16 @@ fn build(settings: &settings::Group, old: &[Group]) -> Group {
         }
     }
     if let Some(before) = before {
-        group.failed = before.failed;
+        (group.failed, group.grace) = (before.failed, before.grace);
         if before.detection.requested() == settings.failure_detection_time {
             group.detection = before.detection.clone();
         } else {
             group.detection = DetectionTime::new(settings.failure_detection_time);
         }
     }
+    // Whoever is waited for is so until a time that somebody knows.
+    let awaited = group.grace.is_some();
+    group.nics.iter_mut().for_each(|n| n.trailing &= awaited);
     for d in &settings.addresses {
         let home = group.nic_named(&d.home).expect("validated settings name a member as home");
         let known = before.and_then(|b| b.addresses.iter().find(|a| a.addr == d.address).map(|a| (b, a)));
@@ -180,6 +183,8 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
         |a: &HomedAddress| new.iter().any(|g| g.addresses.iter().any(|d| d.addr.address == a.addr.address));
     let mut rest = old.clone();
     rest.retiring = true;
+    // Nothing is known of that before the next comparison.
+    (rest.settled, rest.clean) = (false, false);
     rest.failed = false;
     rest.moves.clear();
     rest.condemned.extend(old.addresses.iter().filter(|a| a.declared && !still(a)).map(|a| a.addr));

@@ -5,6 +5,7 @@ use super::{Engine, GroupId, SCAN_INTERVAL};
 use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
+use crate::probe::instance::QUIET_PERIOD;
 use crate::verdict::{self, Cause, Verdict, Witness};
 use mpath_model::Time;
 use mpath_model::settings::{Confirm, ProbeMode};
@@ -143,8 +144,11 @@ impl Engine {
         let probing = group.settings.probe != ProbeMode::Link && !nic.offline;
         let neighbours = || group.nics.iter().any(|n| n.capable());
         let demanded = !nic.settings.test_addresses.is_empty();
-        // A failed NIC of an earlier run is not repaired by nobody having asked yet, where another one serves.
-        let remembered = probing && nic.remembered && group.nics.iter().any(crate::nic::Nic::usable);
+        // A failed NIC of an earlier run is not repaired by nobody having asked yet, where another one serves. A lagg uses a
+        // failed port where it has no other: there is time to ask.
+        let early = group.lagg.is_some() && now - nic.appeared < QUIET_PERIOD;
+        let spared = early || group.nics.iter().any(crate::nic::Nic::usable);
+        let remembered = probing && nic.remembered && spared;
         if !nic.probed() {
             let young = now - nic.appeared < TESTADDR_CONF_TIME;
             let awaited = nic.test_address_missing.is_some_and(|since| now - since < TESTADDR_CONF_TIME);

@@ -7,8 +7,8 @@ use crate::group::{Group, HomedAddress, HomedRoute};
 use crate::guard::Object;
 use crate::inventory::{self, Inventory};
 use crate::{adopt, plan};
-use mpath_model::kernel::ifa;
-use mpath_model::{IfAddr, PROTO_MPATHD, Time};
+use mpath_model::kernel::{Address, ifa};
+use mpath_model::{Family, IfAddr, PROTO_MPATHD, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -74,12 +74,17 @@ impl Engine {
         }
     }
 
-    /// Configured test addresses that carry our mark were installed by us, whatever the memory says.
+    /// Configured test addresses that carry our mark, or look as nobody else makes them, were installed by us, whatever the
+    /// memory says: it may be lost, and old kernels keep no marks.
     fn claim_test_addresses(&mut self, g: GroupId) {
         for nic in &mut self.groups[g].nics {
             let Some(index) = nic.index else { continue };
             let configured = plan::configured(nic);
-            for a in self.inventory.on(index).filter(|a| a.protocol == PROTO_MPATHD) {
+            let made = |a: &&Address| {
+                let like_ours = Address { protocol: 0, ..plan::test_address(index, a.addr) };
+                a.protocol == PROTO_MPATHD || (a.addr.family() == Family::Inet && **a == like_ours)
+            };
+            for a in self.inventory.on(index).filter(made) {
                 let ours = configured.iter().any(|c| c.address == a.addr.address);
                 if ours && !nic.installed.contains(&a.addr) {
                     nic.installed.push(a.addr);

@@ -63,6 +63,7 @@ pub(super) fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
     }
     let mut rest = old.clone();
     rest.retiring = true;
+    (rest.settled, rest.clean) = (false, false);
     rest.nics.iter_mut().for_each(|n| n.instances.clear());
     Some(rest)
 }

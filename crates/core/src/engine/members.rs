@@ -5,8 +5,9 @@ use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
 use crate::nic::SETTLING;
-use mpath_model::kernel::{Inventory, KernelEvent};
-use mpath_model::{IfIndex, Time};
+use crate::plan;
+use mpath_model::kernel::{Address, Inventory, KernelEvent};
+use mpath_model::{Family, IfAddr, IfIndex, Time};
 
 impl Engine {
     pub(super) fn take_inventory(&mut self, now: Time, dump: Inventory, out: &mut Vec<Action>) {
@@ -40,6 +41,7 @@ impl Engine {
             match event {
                 KernelEvent::Link(link) if !link.up => self.note_loss(link.index),
                 KernelEvent::LinkGone(index) => self.note_loss(*index),
+                KernelEvent::AddressGone(a) => self.note_silent_loss(a),
                 _ => {}
             }
             self.dirty |= !minor;
@@ -79,7 +81,8 @@ impl Engine {
 
     /// When a NIC that was set up has settled.
     pub(super) fn settling_deadline(&self) -> Option<Time> {
-        self.groups.iter().flat_map(|g| &g.nics).filter_map(|n| n.raised).min().map(|t| t + SETTLING)
+        let members = self.groups.iter().filter(|g| !g.retiring).flat_map(|g| &g.nics);
+        members.filter_map(|n| n.raised).min().map(|t| t + SETTLING)
     }
 
     /// What was on a NIC that went down or away is lost, not deleted on purpose, even if it is back already.
@@ -95,6 +98,22 @@ impl Engine {
             group.routes.iter_mut().filter(|r| r.host == n).for_each(|r| (r.seen, r.missing) = (false, None));
         }
         self.held.forget(index);
+    }
+
+    /// With the last IPv4 address of a NIC the kernel takes its IPv4 routes, without a word. Where an address is to be put
+    /// back, nobody wished the routes away.
+    fn note_silent_loss(&mut self, gone: &Address) {
+        let four = |a: &IfAddr| a.family() == Family::Inet;
+        if !four(&gone.addr) || self.inventory.on(gone.index).any(|a| four(&a.addr)) {
+            return;
+        }
+        for group in self.groups.iter_mut().filter(|g| !g.retiring) {
+            let Some(n) = group.nic_at(gone.index) else { continue };
+            let tests = plan::configured(&group.nics[n]);
+            let kept = group.hosted(n).any(|a| a.declared && four(&a.addr)) || tests.iter().any(four);
+            let routes = group.routes.iter_mut().filter(|r| kept && r.host == n && four(&r.route.dst));
+            routes.for_each(|r| (r.seen, r.missing) = (false, None));
+        }
     }
 
     /// Polling saw the live carrier before the kernel told of it.
@@ -181,14 +200,14 @@ impl Engine {
     /// Compares recorded and actual link state (mpathd-behaviour.md 4.2 and 4.3).
     pub(super) fn sync_links(&mut self, now: Time, out: &mut Vec<Action>) {
         for g in 0..self.groups.len() {
+            if self.groups[g].retiring {
+                continue; // nobody is interested in their state any more
+            }
             for n in 0..self.groups[g].nics.len() {
                 let nic = &self.groups[g].nics[n];
                 let Some(link) = nic.index.and_then(|i| self.inventory.links.get(&i)) else {
                     continue;
                 };
-                if self.groups[g].retiring {
-                    continue;
-                }
                 if link.running == nic.link {
                     // Put back online with its link down.
                     if !nic.link && !nic.failed {
@@ -243,6 +262,9 @@ impl Engine {
     /// Flap damping and settling that have run out.
     pub(super) fn damping(&mut self, now: Time, out: &mut Vec<Action>) {
         for g in 0..self.groups.len() {
+            if self.groups[g].retiring {
+                continue;
+            }
             for n in 0..self.groups[g].nics.len() {
                 let nic = &mut self.groups[g].nics[n];
                 if nic.raised.is_some_and(|t| now - t >= SETTLING) {

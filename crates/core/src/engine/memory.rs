@@ -11,6 +11,7 @@ use crate::inventory::Inventory;
 use crate::persist::{self, NicMemory, Persistent};
 use mpath_model::kernel::{Route, TABLES};
 use mpath_model::{PROTO_MPATHD, Time};
+use std::collections::BTreeSet;
 
 impl Engine {
     /// Takes over what an earlier run left, and finds declared addresses where they are.
@@ -25,8 +26,29 @@ impl Engine {
             self.groups.clear();
             self.configure(*then);
         }
-        for group in &mut self.groups {
-            for n in &memory.nics {
+        self.recall(&memory, None);
+        self.frozen = memory.frozen;
+        self.originals = memory.sysctls.iter().map(|(i, k, v)| ((i.clone(), *k), *v)).collect();
+        if changed {
+            // A reload knows which interfaces the members are.
+            let known = self.groups.iter().flat_map(|g| &g.nics).map(|n| n.name().to_string()).collect();
+            self.sync_members(now, out);
+            self.configure(wanted);
+            // Where something has not gone home for long, others have become members since.
+            self.recall(&memory, Some(&known));
+        }
+        self.persisted = memory;
+    }
+
+    /// Takes over what was kept of members, all of them or those that were none under earlier settings.
+    fn recall(&mut self, memory: &Persistent, known: Option<&BTreeSet<String>>) {
+        let new = |name: &str| known.is_none_or(|k| !k.contains(name));
+        for group in self.groups.iter_mut().filter(|g| !g.retiring) {
+            let kept = |n: &NicMemory| new(&n.name) && group.nic_named(&n.name).is_some();
+            if known.is_some() && !memory.nics.iter().any(kept) {
+                continue;
+            }
+            for n in memory.nics.iter().filter(|n| new(&n.name)) {
                 if let Some(id) = group.nic_named(&n.name) {
                     let nic = &mut group.nics[id];
                     (nic.failed, nic.offline) = (n.failed, n.offline);
@@ -35,15 +57,15 @@ impl Engine {
                 }
             }
             let name = group.settings.name.clone();
-            if let Some(lagg) = group.lagg.as_mut()
+            if let Some(lagg) = group.lagg.as_mut().filter(|l| !l.ours)
                 && let Some(known) = memory.laggs.iter().find(|m| m.name == name)
             {
                 lagg.restore(known);
             }
-            for a in &memory.addresses {
+            for a in memory.addresses.iter().filter(|a| new(&a.home)) {
                 restore_address(group, a);
             }
-            for r in &memory.routes {
+            for r in memory.routes.iter().filter(|r| new(&r.home)) {
                 let Some(home) = group.nic_named(&r.home) else { continue };
                 let host = group.nic_named(&r.host).unwrap_or(home);
                 let (route, index) = (r.route.clone(), r.index);
@@ -52,16 +74,8 @@ impl Engine {
             if memory.nics.is_empty() {
                 claim_routes(group, &self.inventory);
             }
-            locate(group, &self.inventory, &memory);
+            locate(group, &self.inventory, memory);
             group.addresses.iter_mut().for_each(|a| a.told = Some(UNTOLD));
-        }
-        self.frozen = memory.frozen;
-        self.originals = memory.sysctls.iter().map(|(i, k, v)| ((i.clone(), *k), *v)).collect();
-        self.persisted = memory;
-        if changed {
-            // A reload knows which interfaces the members are.
-            self.sync_members(now, out);
-            self.configure(wanted);
         }
     }
 

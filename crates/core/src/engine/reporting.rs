@@ -5,6 +5,7 @@ use super::{Awaited, Engine};
 use crate::action::Action;
 use crate::diag;
 use crate::group::{MoveKind, NicId};
+use crate::plan;
 use crate::probe::instance::Source;
 use mpath_model::kernel::Listen;
 use mpath_model::settings::ProbeMode;
@@ -115,7 +116,8 @@ impl Engine {
     pub(super) fn drop_retired(&mut self) -> bool {
         let before = self.groups.len();
         if self.batches.is_empty() {
-            self.groups.retain(|g| !g.retiring || !g.clean);
+            let inventory = &self.inventory;
+            self.groups.retain(|g| !g.retiring || !g.clean || plan::unfinished(g, inventory));
         }
         self.groups.len() != before
     }

@@ -77,11 +77,13 @@ impl Engine {
         wanted
     }
 
-    /// Whether the group has anything to do with IPv4.
+    /// Whether the group has anything to do with IPv4. A lagg has it whether its address is there or has just been deleted:
+    /// ports that nobody asked any more would all be repaired by their links.
     fn uses_inet(&self, g: GroupId) -> bool {
         let group = &self.groups[g];
         let v4 = |a: &IfAddr| a.family() == Family::Inet;
         group.addresses.iter().any(|a| v4(&a.addr))
+            || group.lagg.as_ref().is_some_and(|l| l.settings.addresses.iter().any(v4))
             || self.faces(g).into_iter().any(|i| self.inventory.on(i).any(|a| v4(&a.addr)))
     }
 

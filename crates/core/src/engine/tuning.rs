@@ -2,7 +2,9 @@
 
 use super::Engine;
 use crate::action::Action;
+use crate::group::{Group, HomedAddress};
 use crate::guard::Object;
+use crate::nic::Nic;
 use mpath_model::Time;
 use mpath_model::kernel::{KernelOp, Sysctl};
 use std::collections::BTreeSet;
@@ -56,11 +58,19 @@ impl Engine {
             |i: &String, k: &Sysctl| parents.contains(i) && CARP_SYSCTLS.iter().any(|(key, _)| key == k);
         let named: BTreeSet<&str> = self.groups.iter().flat_map(|g| &g.nics).map(|n| n.name()).collect();
         let inventory = &self.inventory;
+        // Who merely waits for a NIC to come back needs no more of the others than that a copy can be taken off them.
+        let busy = |g: &Group, n: &Nic| {
+            let there = |a: &HomedAddress, i| inventory.at(i, &a.addr.address).next().is_some();
+            let copy = |i| g.addresses.iter().any(|a| there(a, i));
+            !(g.retiring && g.clean) || n.index.is_some_and(copy)
+        };
+        let all = self.groups.iter().flat_map(|g| g.nics.iter().map(move |n| (g, n)));
+        let busy: BTreeSet<&str> = all.filter(|(g, n)| busy(g, n)).map(|(_, n)| n.name()).collect();
         self.written.retain(|(i, _)| named.contains(i.as_str()));
         self.originals.retain(|(i, _), _| named.contains(i.as_str()) || inventory.link_named(i).is_some());
         for ((interface, key), value) in &self.originals {
             // Last of all: without them, taking one address off could take others along.
-            if !members.contains(interface) && !below(interface, key) && !named.contains(interface.as_str()) {
+            if !members.contains(interface) && !below(interface, key) && !busy.contains(interface.as_str()) {
                 ops.push(KernelOp::SetSysctl { interface: interface.clone(), key: *key, value: *value });
             }
         }

@@ -106,11 +106,17 @@ fn source(group: &Group, host: NicId, route: &Route) -> Option<IpAddr> {
     hosted.iter().find(|a| fits(a)).or(hosted.first()).map(|a| a.address)
 }
 
+/// Whether the kernel has a way to a gateway over this NIC, or is about to get one. An address that brings none, and that
+/// nobody knows to be ours, as when a journal was lost, does not count.
 fn reachable(group: &Group, inv: &Inventory, host: NicId, index: IfIndex, gateway: &IpAddr) -> bool {
+    let nic = &group.nics[host];
+    let bare = |a: &HomedAddress| {
+        !needs_prefix_route(a) && a.found.as_ref().is_some_and(|f| f.has(ifa::NOPREFIXROUTE))
+    };
     is_link_local6(gateway)
-        || group.hosted(host).any(|a| a.addr.contains(gateway))
-        || configured(&group.nics[host]).iter().any(|a| a.contains(gateway))
-        || inv.on(index).any(|a| a.addr.contains(gateway))
+        || group.hosted(host).any(|a| a.addr.contains(gateway) && !bare(a))
+        || configured(nic).iter().any(|a| a.contains(gateway) && ours(nic, inv, index, &a.address))
+        || inv.on(index).any(|a| a.addr.contains(gateway) && !a.has(ifa::NOPREFIXROUTE))
         || inv.routes_through(index).any(|r| r.hops[0].gateway.is_none() && r.dst.contains(gateway))
 }
 

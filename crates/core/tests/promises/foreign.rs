@@ -226,3 +226,27 @@ fn a_rule_of_ours_that_is_deleted_comes_back_and_is_not_fought_for() {
     lab.run(secs(70));
     assert!(lab.kernel.rules.iter().any(|r| of_it(&r)), "tried again");
 }
+
+/// With its last IPv4 address a NIC loses its IPv4 routes, without a word. That is a wish only where the address was one.
+#[test]
+fn routes_that_went_with_the_last_address_of_a_nic_come_back_with_it() {
+    for declared in [true, false] {
+        let data = if declared { vec![("192.0.2.10/24", 0)] } else { vec![] };
+        let spec = Spec { four: false, data, ..Spec::default() };
+        let mut kernel = spec.kernel();
+        if !declared {
+            kernel.put(ETH0, "192.0.2.10/24");
+        }
+        let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+        lab.run(secs(20));
+        let there =
+            |lab: &Lab| lab.kernel.routes.iter().any(|r| r.is_default() && r.uses(ETH0) && r.protocol == 4);
+        assert!(there(&lab));
+        lab.kernel.drop_address(ETH0, &"192.0.2.10/24".parse().unwrap());
+        assert!(!there(&lab));
+        lab.deliver();
+        lab.run(secs(5));
+        assert_eq!(there(&lab), declared, "{}", lab.story());
+        assert_eq!(lab.where_is("192.0.2.10").len(), usize::from(declared));
+    }
+}

@@ -259,3 +259,87 @@ fn every_change_of_the_settings_in_every_way() {
         }
     }
 }
+
+/// A NIC of the usual host goes down, or away, with what others then carry for it.
+fn lost(lab: &mut Lab, away: bool) {
+    if away {
+        lab.kernel.remove_link(ETH1)
+    } else {
+        lab.kernel.admin(ETH1, false)
+    }
+    lab.deliver();
+    lab.run(secs(3));
+}
+
+/// It is back, under another index if it had been away. The address is home as it was found.
+#[track_caller]
+fn back_and_home(lab: &mut Lab, away: bool, before: &Picture, what: &str) {
+    let index = if away { 9 } else { ETH1 };
+    if away {
+        lab.kernel.add_link(index, "eth1")
+    } else {
+        lab.kernel.admin(index, true)
+    }
+    lab.deliver();
+    lab.run(secs(60));
+    let address = |a: &&Address| a.addr.address == ip("2001:db8::60");
+    let mut found = before.0.iter().find(address).unwrap().clone();
+    found.index = index;
+    let now: Vec<Address> = lab.kernel.addresses.iter().filter(address).cloned().collect();
+    assert_eq!(now, [found], "{what}\n{}", lab.story());
+}
+
+#[test]
+fn the_home_of_an_address_is_remembered_while_its_nic_is_down_or_away() {
+    for (away, killed) in [(false, false), (false, true), (true, false), (true, true)] {
+        let what = format!("away {away}, killed {killed}");
+        let (mut lab, before) = lab();
+        let settings = lab.settings.clone();
+        lost(&mut lab, away);
+        let host = lab.where_is("2001:db8::60");
+        assert!(host.len() == 1 && host != [ETH1], "{what}: {host:?}");
+        lab.reload(|s| s.groups.clear());
+        lab.run(secs(30));
+        assert_eq!((lab.where_is("2001:db8::60"), lab.engine.released()), (host, false), "{what}");
+        let mut lab = if killed { lab.restart(secs(1)) } else { lab };
+        lab.run(secs(1));
+        let mut again = lab.clone();
+        back_and_home(&mut lab, away, &before, &what);
+        assert!(lab.engine.released(), "{what}");
+        assert_eq!(lab.count("NIC repair detected on eth1 of group g"), 0, "{what}");
+        // The same if it is a member again before it is back.
+        again.reload(|s| *s = settings);
+        again.run(secs(10));
+        back_and_home(&mut again, away, &before, &format!("{what}, member again"));
+    }
+}
+
+#[test]
+fn what_became_a_member_while_something_could_not_go_home_is_remembered_too() {
+    let spec = Spec { nics: 3, data: vec![("192.0.2.10/24", 1)], ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.put(ETH0, "192.0.2.50/24");
+    kernel.put(ETH2, "192.0.2.70/24");
+    let mut settings = spec.settings();
+    let all = settings.groups[0].interfaces.clone();
+    settings.groups[0].interfaces.truncate(2);
+    let mut lab = Lab::start(1, settings, kernel, spec.net(), None);
+    lab.run(secs(20));
+    lab.kernel.remove_link(ETH0);
+    lab.deliver();
+    lab.run(secs(3));
+    lab.reload(|s| s.groups[0].interfaces = all[1..].to_vec());
+    lab.run(secs(20));
+    lab.ask(Command::Offline("eth2".into()));
+    lab.run(secs(3));
+    assert_eq!((lab.where_is("192.0.2.50"), lab.where_is("192.0.2.70")), (vec![ETH1], vec![ETH1]));
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(20));
+    assert_eq!(lab.state("eth2"), mpath_model::status::InterfaceState::Offline);
+    assert_eq!((lab.where_is("192.0.2.50"), lab.where_is("192.0.2.70")), (vec![ETH1], vec![ETH1]));
+    lab.ask(Command::Online("eth2".into()));
+    lab.kernel.add_link(9, "eth0");
+    lab.deliver();
+    lab.run(secs(20));
+    assert_eq!((lab.where_is("192.0.2.50"), lab.where_is("192.0.2.70")), (vec![9], vec![ETH2]));
+}

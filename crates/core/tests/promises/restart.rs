@@ -3,7 +3,8 @@
 use crate::common::*;
 use mpath_core::input::Command;
 use mpath_model::kernel::KernelOp;
-use mpath_model::status::InterfaceState;
+use mpath_model::settings::Lagg;
+use mpath_model::status::{InterfaceState, ProbeState};
 use std::time::Duration;
 
 const REPAIRED0: &str = "NIC repair detected on eth0 of group g";
@@ -266,4 +267,64 @@ fn a_storm_of_reloads_keeps_history_verdicts_and_moved_addresses() {
     }
     assert_eq!(lab.count(REPAIRED0), 1, "answers from before a reload count");
     healthy(&mut lab);
+}
+
+/// Where no port of a lagg is usable one is used that has failed: there is time to ask before any is called repaired.
+#[test]
+fn the_failed_ports_of_a_lagg_stay_failed_until_there_was_time_to_ask() {
+    let spec = Spec { four: false, ..Spec::default() };
+    let mut settings = spec.settings();
+    let mut lagg = Lagg::new("lagg0", &settings.detection);
+    lagg.ports = vec!["eth0".into(), "eth1".into()];
+    settings.groups.clear();
+    settings.laggs.push(lagg);
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(5));
+    lab.carrier(&[ETH0, ETH1], false);
+    lab.run(secs(5));
+    [ETH0, ETH1].into_iter().for_each(|i| lab.kernel.change_link(i, |l| l.running = true));
+    let mut lab = lab.restart(secs(1));
+    let failed =
+        |lab: &Lab| lab.status().laggs[0].ports.iter().filter(|p| p.state == InterfaceState::Failed).count();
+    lab.run(secs(15));
+    assert_eq!(failed(&lab), 2, "{}", lab.story());
+    lab.run(secs(40));
+    assert_eq!(failed(&lab), 0, "{}", lab.story());
+}
+
+/// Without a journal, on a kernel that keeps no marks, a test address of ours is known by its form: it brings no route, so that
+/// the gateway of a route that moves there would be out of reach.
+#[test]
+fn a_gateway_is_within_reach_after_the_journal_was_lost() {
+    let spec = Spec { six: true, data: vec![("2001:db8::10/64", 0)], ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.no_marks = true;
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    lab.persist = None;
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(20));
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    let router = ip("192.0.2.1");
+    let through = |r: &&mpath_model::Route| r.uses(ETH1) && r.table == 254;
+    let mut routes = lab.kernel.routes.iter().filter(through);
+    assert!(routes.clone().any(|r| r.hops[0].gateway == Some(router)), "{:?}", lab.kernel.routes);
+    let near = routes.any(|r| r.hops[0].gateway.is_none() && r.dst.contains(&router));
+    assert!(near, "{:?}", lab.kernel.routes);
+}
+
+#[test]
+fn the_ports_of_a_lagg_are_asked_in_the_family_of_its_addresses_even_while_those_are_missing() {
+    let spec = Spec::default();
+    let mut settings = spec.settings();
+    let mut lagg = Lagg::new("lagg0", &settings.detection);
+    lagg.ports = vec!["eth0".into(), "eth1".into()];
+    lagg.addresses = vec!["192.0.2.5/24".parse().unwrap()];
+    settings.groups.clear();
+    settings.laggs.push(lagg);
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(5));
+    let probed = |p: &mpath_model::status::Port| p.probe != ProbeState::Disabled;
+    assert!(lab.status().laggs[0].ports.iter().all(probed), "{:?}", lab.status().laggs);
 }

@@ -103,6 +103,26 @@ fn both_nics_losing_at_once_are_a_group_failure_and_one_alone_is_not() {
     assert_eq!(lab.said()[0], FAILED0);
 }
 
+/// Members that are still failed when the group comes back keep what they hold for a moment: not longer because of a reload.
+#[test]
+fn who_does_not_come_back_with_the_group_is_emptied_after_a_reload_too() {
+    for reload in [false, true] {
+        let mut lab = Spec::default().lab();
+        lab.silence(ETH0);
+        lab.silence(ETH1);
+        lab.run(secs(3));
+        assert_eq!(lab.said(), [GROUP]);
+        lab.heal(ETH1);
+        lab.until_said(secs(5), REPAIRED1);
+        if reload {
+            lab.reload(|_| ());
+        }
+        assert_eq!(lab.where_is("192.0.2.10"), [ETH0], "it may be a moment behind");
+        lab.run(secs(5));
+        assert_eq!(lab.where_is("192.0.2.10"), [ETH1], "reload {reload}: {}", lab.story());
+    }
+}
+
 // case 29
 #[test]
 fn an_answer_of_the_sibling_after_the_first_loss_makes_it_a_nic_failure() {

@@ -2,6 +2,7 @@
 
 use super::{Happening, World};
 use crate::faults::Fault;
+use crate::invariants::Tracked;
 use crate::lan::Nic;
 use mpath_core::Input;
 use mpath_core::input::Command;
@@ -48,15 +49,21 @@ impl World {
             }
             Fault::Admin { nic, up } => {
                 if let Some(index) = self.index[nic] {
+                    let own = self.only_at_home(nic);
                     self.kernel.set_admin(index, up);
+                    self.went_with(nic, own);
                 }
             }
             Fault::Remove { nic } => {
-                self.goes_with(nic);
+                let own = self.only_at_home(nic);
                 if let Some(index) = self.index[nic].take() {
                     self.removed[nic] = true;
                     self.kernel.remove_link(index);
                 }
+                if !self.is_member(nic) {
+                    self.found_routes.retain(|(n, _)| *n != nic);
+                }
+                self.went_with(nic, own);
             }
             Fault::Create { nic } => self.create(nic),
             Fault::DeleteDeclared { group, address } => self.delete_declared(group, address),
@@ -113,15 +120,23 @@ impl World {
         self.feed(Input::Configure(settings));
     }
 
-    /// What is found on a NIC that is no member, by the file of the moment, goes with it: nobody was to look after it.
-    fn goes_with(&mut self, nic: Nic) {
-        if self.is_member(nic) {
-            return;
-        }
-        self.found_routes.retain(|(n, _)| *n != nic);
-        for t in 0..self.tracked.len() {
-            let gone = !self.tracked[t].declared && self.hosts(&self.tracked[t].addr) == [nic];
-            self.tracked[t].forgotten |= gone;
+    /// Found addresses that are on their NIC and nowhere else.
+    fn only_at_home(&self, nic: Nic) -> Vec<usize> {
+        let own = |t: &Tracked| !t.declared && t.home == nic && self.hosts(&t.addr) == [nic];
+        (0..self.tracked.len()).filter(|t| own(&self.tracked[*t])).collect()
+    }
+
+    /// What the kernel took along with a NIC. Of an address at home on a NIC that is no member, by the file of the moment,
+    /// nobody was to look after it; of one that no journal knows, because whoever was to adopt it has not had a processor since
+    /// its NIC is a member, nobody knew.
+    fn went_with(&mut self, nic: Nic, own: Vec<usize>) {
+        let absent = self.daemon.engine.is_none() || self.starving();
+        for t in own {
+            let addr = self.tracked[t].addr;
+            let mut journal = self.daemon.persist.iter().flat_map(|p| &p.addresses);
+            let unknown = absent && !journal.any(|a| a.addr == addr);
+            let gone = !self.kernel.holds(&addr.address);
+            self.tracked[t].forgotten |= gone && (unknown || !self.is_member(nic));
         }
     }
 
