@@ -25,6 +25,11 @@ impl Marks {
         self.ours.iter().copied().collect()
     }
 
+    /// The kernel has shown that it keeps marks.
+    pub fn kept(&self) -> bool {
+        self.kept
+    }
+
     /// This address is about to be put on its interface by us.
     pub fn putting(&mut self, a: &Address) {
         if a.protocol == PROTO_MPATHD && !self.kept {

@@ -74,15 +74,18 @@ impl Engine {
         }
     }
 
-    /// Configured test addresses that carry our mark, or look as nobody else makes them, were installed by us, whatever the
-    /// memory says: it may be lost, and old kernels keep no marks.
+    /// Configured test addresses that carry our mark were installed by us, whatever the memory says. Where the kernel keeps no
+    /// marks their form tells, which hardly anybody else gives them.
     fn claim_test_addresses(&mut self, g: GroupId) {
         for nic in &mut self.groups[g].nics {
             let Some(index) = nic.index else { continue };
             let configured = plan::configured(nic);
+            let marks = self.inventory.marks.kept();
             let made = |a: &&Address| {
-                let like_ours = Address { protocol: 0, ..plan::test_address(index, a.addr) };
-                a.protocol == PROTO_MPATHD || (a.addr.family() == Family::Inet && **a == like_ours)
+                let ours = plan::test_address(index, a.addr);
+                let form = |a: &Address| (a.addr, a.scope, a.has(ifa::NOPREFIXROUTE));
+                let told = a.addr.family() == Family::Inet && a.protocol == 0 && form(a) == form(&ours);
+                a.protocol == PROTO_MPATHD || (told && !marks)
             };
             for a in self.inventory.on(index).filter(made) {
                 let ours = configured.iter().any(|c| c.address == a.addr.address);
