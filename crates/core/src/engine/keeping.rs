@@ -135,6 +135,8 @@ impl Engine {
                 a.missing = None;
                 continue;
             }
+            // One that met a copy of its own is taken off and put on again: by us.
+            a.seen &= !self.batches.delete_address(link, &a.addr);
             let wish = !a.declared && a.host == a.home && !group.nics[a.home].failed;
             let (addr, host) = (a.addr, a.host);
             match a.missing {
