@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::faults::FaultOptions;
 use crate::peers::PeersOptions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -53,6 +54,7 @@ Examples:
   target/release/mpath-bench planned --rate 10000   # offline and online: nothing may be lost
   target/release/mpath-bench silent --fdt 100ms     # black hole: how fast probes notice
   target/release/mpath-bench crash --runs 1000      # killed at random instants: nothing may be lost
+  target/release/mpath-bench faults --runs 10       # and much else that goes wrong around it
   target/release/mpath-bench lagg --rate 10000      # the same for a lagg, and the way back
   target/release/mpath-bench loss --runs 20 --parallel 5   # 20% of all frames lost: nothing may fail
   target/release/mpath-bench peers --runs 20        # beside keepalived, ucarp, bonding and teamd
@@ -107,6 +109,22 @@ pub(crate) enum Scenario {
     /// something else happen while nobody runs, starts it again and mends everything. Limit: every address, declared
     /// and adopted, is somewhere at every kill, and on its home alone in the end.
     Crash,
+    /// What goes wrong around the daemon in the middle of a move
+    ///
+    /// Each fault hits the real daemon while four addresses, two declared and two adopted, are on their way to the other NIC
+    /// or home in turns. `kill`: SIGKILL at a random moment, and a restart; `stop`: SIGSTOP for 3 s; `eperm`, `enobufs`, `ebusy`:
+    /// for 2 s every netlink call of the daemon, or every other, fails with this error (a seccomp filter reports them);
+    /// `disk`: no room in the state directory, then SIGKILL and a restart; `interfaces`: 1,000 come and go; `routes`:
+    /// 100,000 come, and go at once. Recovery runs from the fault's end (from the kill; in storms and on a full disk from the
+    /// cable) until every address is on the right NIC alone and both data addresses answer. Limits: no address nowhere at
+    /// any time, none on two NICs in the end, the daemon never ends by itself, recovered within 5 s, on the way
+    /// home within two detection times more.
+    ///
+    /// `hostile`: a host on the link sends 10,000 packets a second of one kind after the other: forged and overheard echo
+    /// replies, ARP, neighbour advertisements, claims to the router's address, malformed packets, CARP adverts, and a
+    /// mixture. Limits: no change of state, under 10% of a processor beyond what a quiet link costs; while it goes on, a
+    /// cable is cut and the addresses are in place within 500 ms, and a silent path is found within the detection time.
+    Faults(FaultOptions),
     /// No fault at all: whether something else passes for a failure
     ///
     /// Nothing is broken while something else disturbs the daemon: `hogs` keeps every processor busy, `hog` one, `stop` lets

@@ -9,6 +9,7 @@ mod cli;
 mod cost;
 mod crash;
 mod events;
+mod faults;
 mod interrupt;
 mod lagg;
 mod link;
@@ -79,6 +80,7 @@ fn measure(cli: &Cli) -> Result<Report, Error> {
         Scenario::Calm(options) => ("calm", calm::run(&site, options, cli.runs)?),
         Scenario::Loss(options) => ("loss", loss::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Crash => ("crash", crash::run(&site, cli.runs, cli.seed)?),
+        Scenario::Faults(options) => ("faults", faults::run(&site, options, cli.runs, cli.seed)?),
         Scenario::Scale(options) => ("scale", scale::run(&site, options, cli.runs)?),
         Scenario::Idle(options) => ("idle", scale::idle(&site, options, cli.runs)?),
         Scenario::Silent(options) => ("silent", silent::run(&site, options, cli.runs, cli.seed)?),

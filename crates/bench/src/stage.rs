@@ -162,7 +162,7 @@ pub(crate) fn distance(at: Instant, zero: Instant) -> f64 {
 }
 
 /// Every NIC is watched by probes and works.
-fn all_well(status: &Status) -> bool {
+pub(crate) fn all_well(status: &Status) -> bool {
     let groups = &status.groups;
     let watched = groups.iter().flat_map(|g| &g.interfaces).all(|i| i.probe == ProbeState::Ok);
     !groups.is_empty() && watched && groups.iter().all(|g| g.state == GroupState::Ok)
@@ -190,6 +190,11 @@ impl Traffic {
         poll_until(deadline, alive).ok_or_else(|| {
             Error::new("wait for answers to the UDP streams", format!("none within {deadline:?}"))
         })
+    }
+
+    /// Whether both streams have answers that arrived after `since`.
+    pub(crate) fn alive_since(&self, since: Instant) -> bool {
+        self.0.iter().all(|stream| stream.alive_since(since))
     }
 
     /// What both streams saw between two times; waits for what is under way.

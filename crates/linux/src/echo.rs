@@ -14,6 +14,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
 };
 use nix::sys::time::TimeSpec;
+use std::cell::Cell;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -44,12 +45,14 @@ pub struct Request<'a> {
     pub echo: icmp::Echo<'a>,
 }
 
-/// An echo socket.
+/// An echo socket. From its first request on it hears answers to requests with the identifier of the last one only: what else
+/// answers to this host, be it a flood, neither fills its queue nor wakes anybody.
 #[derive(Debug)]
 pub struct EchoSocket {
     fd: OwnedFd,
     index: IfIndex,
     family: Family,
+    ident: Cell<Option<u16>>,
 }
 
 impl EchoSocket {
@@ -71,7 +74,7 @@ impl EchoSocket {
             Family::Inet6 => options6(&fd, device),
         };
         options.map_err(fail("set options"))?;
-        Ok(EchoSocket { fd, index, family })
+        Ok(EchoSocket { fd, index, family, ident: Cell::new(None) })
     }
 
     /// The descriptor, to wait on.
@@ -83,6 +86,11 @@ impl EchoSocket {
     pub fn send(&self, request: Request<'_>) -> Result<(), Errno> {
         if Family::of(&request.source) != self.family {
             return Err(Errno::EAFNOSUPPORT);
+        }
+        let ident = Some(request.echo.ident);
+        if self.ident.replace(ident) != ident {
+            // A refinement: every answer is looked at anyway.
+            let _ = sys::attach_filter(self.fd.as_fd(), &only_answers(self.family, request.echo.ident));
         }
         let message = match self.family {
             Family::Inet => request.echo.emit_request(),
@@ -201,6 +209,43 @@ impl EchoSocket {
 impl AsFd for EchoSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Echo replies with this identifier and, for IPv6, solicited advertisements. (The program sees what is read from the
+/// socket: for IPv4 with the IP header. Numbers of linux/filter.h.)
+fn only_answers(family: Family, ident: u16) -> Vec<libc::sock_filter> {
+    const HEADER_LENGTH: u32 = libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH;
+    const LOAD_HALF_BEHIND: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_IND;
+    const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
+    const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    /// Where the identifier of an echo is, and the flags of an advertisement.
+    const FOURTH: u32 = 4;
+    /// SOLICITED, in the first byte of those flags.
+    const SOLICITED: u32 = 0x40;
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let ident = u32::from(ident);
+    match family {
+        Family::Inet => vec![
+            step(HEADER_LENGTH, 0, 0, 0),
+            step(LOAD_HALF_BEHIND, 0, 0, FOURTH),
+            step(EQUAL, 0, 1, ident),
+            step(RETURN, 0, 0, u32::MAX),
+            step(RETURN, 0, 0, 0),
+        ],
+        Family::Inet6 => vec![
+            step(LOAD_BYTE, 0, 0, 0),
+            step(EQUAL, 0, 2, icmp6::ECHO_REPLY.into()),
+            step(LOAD_HALF, 0, 0, FOURTH),
+            step(EQUAL, 2, 3, ident),
+            step(LOAD_BYTE, 0, 0, FOURTH),
+            step(ANY_BIT, 0, 1, SOLICITED),
+            step(RETURN, 0, 0, u32::MAX),
+            step(RETURN, 0, 0, 0),
+        ],
     }
 }
 

@@ -209,6 +209,86 @@ pub fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(arm) };
 }
 
+/// A system call that waits for an answer (seccomp_unotify(2)).
+#[derive(Clone, Copy, Debug)]
+pub struct ReportedCall {
+    /// To answer it by.
+    pub id: u64,
+    /// The thread that makes it.
+    pub thread: u32,
+    /// Its first argument, a descriptor of that thread's process.
+    pub descriptor: RawFd,
+}
+
+/// Has the calls with these two numbers, by `command` and whatever it becomes, wait for an answer of whoever holds the
+/// listener, which is left open there as descriptor `at`.
+pub fn report_calls(command: &mut Command, [one, other]: [libc::c_long; 2], at: RawFd) {
+    const fn step(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    const NOTHING: libc::c_ulong = 0;
+    let number = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let mut filter = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0), // seccomp_data.nr
+        step(number, 1, 0, one as u32),
+        step(number, 0, 1, other as u32),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: neither prctl nor dup3 takes a pointer; seccomp reads `program` and `filter`, which live through the call.
+        let result = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as libc::c_ulong, NOTHING, NOTHING, NOTHING);
+            let mode = libc::c_ulong::from(libc::SECCOMP_SET_MODE_FILTER);
+            let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+            match libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) {
+                listener if listener >= 0 => libc::dup3(listener as RawFd, at, 0),
+                _ => -1,
+            }
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec the closure makes system calls on memory of its own, and allocates nothing.
+    unsafe { command.pre_exec(install) };
+}
+
+/// A duplicate of another process's descriptor (pidfd_getfd(2), Linux 5.6).
+pub fn descriptor_of(process: u32, fd: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: no pointers; what the kernel returns is a new descriptor that nobody else knows of.
+    let owned = |number: libc::c_long| unsafe { OwnedFd::from_raw_fd(number as RawFd) };
+    // SAFETY: pidfd_open takes a number and flags.
+    let process =
+        Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(process), 0_usize) })
+            .map(owned)?;
+    // SAFETY: pidfd_getfd takes two descriptors and flags.
+    let number = unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0_usize) };
+    Errno::result(number).map(owned)
+}
+
+/// The next call that waits for an answer; waits for one.
+pub fn reported_call(listener: BorrowedFd<'_>) -> Result<ReportedCall, Errno> {
+    // SAFETY: plain data, for which zeroes are what the kernel wants to find.
+    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes a seccomp_notif into `call`, which lives through the call.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut call) };
+    Errno::result(result)?;
+    Ok(ReportedCall { id: call.id, thread: call.pid, descriptor: call.data.args[0] as RawFd })
+}
+
+/// Lets a call that waits go on, or fail with this error. ENOENT: it has been interrupted, and will come again.
+pub fn answer_call(listener: BorrowedFd<'_>, id: u64, refusal: Option<Errno>) -> Result<(), Errno> {
+    let (error, flags) = match refusal {
+        Some(errno) => (-(errno as i32), 0),
+        None => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
+    };
+    let mut answer = libc::seccomp_notif_resp { id, val: 0, error, flags };
+    // SAFETY: the kernel reads a seccomp_notif_resp from `answer`, which lives through the call.
+    let result =
+        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut answer) };
+    Errno::result(result).map(drop)
+}
+
 fn map(id: u32) -> CString {
     CString::new(format!("0 {id} 1")).expect("digits and spaces hold no NUL")
 }

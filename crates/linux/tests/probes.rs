@@ -87,6 +87,39 @@ fn echo_is_answered_and_stamped() {
     });
 }
 
+/// Raw sockets get everybody's answers.
+#[test]
+fn answers_to_somebody_elses_requests_are_not_heard() {
+    isolated("answers_to_somebody_elses_requests_are_not_heard", || {
+        let net = addressed();
+        for (family, from, to) in
+            [(Family::Inet, "192.0.2.10", "192.0.2.1"), (Family::Inet6, "2001:db8::10", "2001:db8::1")]
+        {
+            let [ours, theirs] = [0, 1].map(|_| EchoSocket::open(net.e0, family).unwrap());
+            let ask = |socket: &EchoSocket, ident| {
+                let echo = icmp::Echo { ident, seq: 1, payload: &[] };
+                let request = Request { source: from.parse().unwrap(), target: to.parse().unwrap(), echo };
+                socket.send(request).unwrap();
+            };
+            let heard = |socket: &EchoSocket| {
+                let mut heard = Vec::new();
+                socket.receive(&mut heard);
+                let idents = heard.into_iter().filter_map(|h| match h.what {
+                    Packet::EchoReply { ident, .. } => Some(ident),
+                    _ => None,
+                });
+                Some(idents.collect::<Vec<_>>()).filter(|all| !all.is_empty())
+            };
+            ask(&ours, 1);
+            assert_eq!(wait_for("answer", || heard(&ours)), [1]);
+            ask(&theirs, 2);
+            wait_for("answer to somebody else", || heard(&theirs).filter(|all| all.contains(&2)));
+            ask(&ours, 1);
+            assert_eq!(wait_for("answer", || heard(&ours)), [1]);
+        }
+    });
+}
+
 #[test]
 fn stamps_are_of_arrival_not_of_reading() {
     isolated("stamps_are_of_arrival_not_of_reading", || {

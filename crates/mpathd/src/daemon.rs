@@ -8,6 +8,7 @@ mod effects;
 mod fast;
 mod inquire;
 mod keys;
+mod noise;
 mod release;
 mod service;
 mod sources;
@@ -44,9 +45,14 @@ use mpath_model::kernel::{Heard, KernelEvent, Listen};
 use mpath_model::{IfIndex, Settings, Status, Time};
 use service::Service;
 use sources::Woken;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
+use std::os::fd::RawFd;
 use std::time::Duration;
+
+/// Packets are taken from a socket in so many bursts of 256 at a time: more than its buffer holds, and not all that a flood
+/// brings while they are handled.
+const BURSTS: usize = 4;
 
 /// How long event programs may still run at a stop.
 const HOOKS_PATIENCE: Duration = Duration::from_secs(5);
@@ -76,6 +82,8 @@ pub(crate) struct Daemon {
     carrier: Carrier,
     realtime: bool,
     listen: Listen,
+    /// Sockets from which not all packets have been taken.
+    unread: BTreeSet<RawFd>,
     listen_again: Option<Time>,
     dump_again: Option<Time>,
     look: sysctls::Look,
@@ -129,6 +137,7 @@ impl Daemon {
             carrier: Carrier::default(),
             realtime: false,
             listen: Listen::default(),
+            unread: BTreeSet::new(),
             listen_again: None,
             dump_again: None,
             look: sysctls::Look::default(),
@@ -153,7 +162,7 @@ impl Daemon {
         loop {
             let deadline = self.deadline();
             self.sources.wait(deadline)?;
-            let mut signalled = false;
+            let (mut signalled, unread) = (false, std::mem::take(&mut self.unread));
             for woken in self.sources.woken() {
                 match woken {
                     Woken::Signal => signalled = true,
@@ -164,6 +173,7 @@ impl Daemon {
                     Woken::Saved | Woken::Timer => {}
                 }
             }
+            unread.into_iter().for_each(|fd| self.packets(fd));
             if signalled && self.signals()? {
                 self.service.stopping();
                 self.feed(Input::Stop);
@@ -274,6 +284,7 @@ impl Daemon {
             self.look.next(),
             self.again.map(|t| t.min(clock::now() + again::LOOK)),
             self.trial_ends(),
+            (!self.unread.is_empty()).then(clock::now),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -378,9 +389,10 @@ impl Daemon {
         self.carrier.polled(now, cost);
     }
 
-    fn packets(&mut self, fd: i32) {
+    /// Takes the packets of a socket. What comes faster than it is handled has to wait for everything else, and is come back for.
+    fn packets(&mut self, fd: RawFd) {
         let mut heard: Vec<Heard> = Vec::new();
-        loop {
+        for _ in 0..BURSTS {
             let more = self.probes.receive(fd, &mut heard);
             for packet in heard.drain(..) {
                 self.queue.push_back(Input::Heard(packet));
@@ -390,6 +402,7 @@ impl Daemon {
                 return;
             }
         }
+        self.unread.insert(fd);
     }
 
     fn control(&mut self, event: &mio::event::Event) {

@@ -12,6 +12,7 @@ pub use scratch::Scratch;
 use crate::error::{Context, Error};
 use crate::host::Host;
 use crate::process::{LogLine, Process};
+use crate::refusals::{self, Refusals};
 use crate::wait::poll_until;
 use mpath_model::Status;
 use nix::sys::signal::Signal;
@@ -36,6 +37,8 @@ pub struct DaemonOptions {
     pub binary: Option<PathBuf>,
     /// Further arguments.
     pub arguments: Vec<String>,
+    /// Netlink calls of the daemon can be made to fail, see [`Daemon::refusals`]. Every one of them takes longer then.
+    pub refusable: bool,
 }
 
 /// A daemon on a host, with its files in a private temporary directory.
@@ -45,6 +48,9 @@ pub struct Daemon {
     arguments: Vec<String>,
     scratch: Scratch,
     process: Option<Process>,
+    refusable: bool,
+    /// Dropped behind the process: calls that wait for an answer die with it.
+    refusals: Option<Refusals>,
     /// Log of the processes before this one.
     earlier: Vec<LogLine>,
 }
@@ -66,6 +72,8 @@ impl Daemon {
             arguments: options.arguments,
             scratch: Scratch::new()?,
             process: None,
+            refusable: options.refusable,
+            refusals: None,
             earlier: Vec::new(),
         };
         daemon.set_config(&options.config)?;
@@ -125,8 +133,17 @@ impl Daemon {
             .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")
             .env("MPATHD_SANDBOX", "strict");
-        self.process = Some(self.host.spawn(command)?);
+        if self.refusable {
+            refusals::prepare(&mut command);
+        }
+        let process = self.process.insert(self.host.spawn(command)?);
+        self.refusals = self.refusable.then(|| Refusals::attach(process.pid())).transpose()?;
         Ok(())
+    }
+
+    /// What has netlink calls of the running daemon fail, if it was started so.
+    pub fn refusals(&self) -> Option<&Refusals> {
+        self.refusals.as_ref()
     }
 
     /// The program that runs.

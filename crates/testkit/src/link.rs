@@ -180,6 +180,22 @@ impl Host {
             .context(|| format!("add route {dst} via {gateway} dev {name} on {}", self.name()))
     }
 
+    /// Adds many static routes, one after the other.
+    pub fn add_routes(
+        &self,
+        name: &str,
+        to: impl IntoIterator<Item = String>,
+        gateway: &str,
+    ) -> Result<(), Error> {
+        let (index, gateway) = (self.index_of(name)?, parse_ip(gateway)?);
+        let mut socket = self.netlink();
+        for dst in to {
+            create::add_route(&mut socket, index, parse(&dst)?, gateway)
+                .context(|| format!("add route {dst} via {gateway} dev {name} on {}", self.name()))?;
+        }
+        Ok(())
+    }
+
     /// Every policy rule of a family, as the kernel tells it.
     pub fn rules(&self, family: Family) -> Result<Vec<Vec<u8>>, Error> {
         create::rules(&mut self.netlink(), family).context(|| format!("list the rules of {}", self.name()))

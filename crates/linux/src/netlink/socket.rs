@@ -33,8 +33,10 @@ const INBOX: usize = 256 * 1024;
 const BATCH_BYTES: usize = 32 * 1024;
 /// ... and messages, so that the acks of a piece fit the smallest receive buffer.
 const BATCH_MESSAGES: usize = 64;
-/// How often an interrupted dump is tried.
+/// How often a dump is tried that was interrupted, or met one before it that was not read to its end.
 const DUMP_TRIES: usize = 5;
+/// Losses that the kernel reports while one thing is read, before that is taken for an error.
+const LOSSES: usize = 64;
 
 /// What draining the notifications came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,12 +186,17 @@ impl Socket {
         decode: impl Fn(u16, &[u8]) -> Result<Option<T>, DecodeError>,
     ) -> Result<Vec<T>, Error> {
         let request = name(message.message_type());
+        let mut refused = Error::Interrupted { request };
         for _ in 0..DUMP_TRIES {
-            if let Some(found) = self.dump_once(request, &message, &decode)? {
-                return Ok(found);
+            match self.dump_once(request, &message, &decode) {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                // What was left of the one before has been read by now.
+                Err(error) if error.errno() == libc::EBUSY => refused = error,
+                Err(error) => return Err(error),
             }
         }
-        Err(Error::Interrupted { request })
+        Err(refused)
     }
 
     /// Asks for one object. `None` where the decoder does not want it.
@@ -257,14 +264,20 @@ impl Socket {
     /// Allocates nothing while they fit the inbox.
     pub fn read_ahead(&mut self) -> Result<bool, Error> {
         let mut inbox = std::mem::take(&mut self.inbox);
+        let mut losses = 0;
         let all = loop {
             if inbox.len() >= INBOX {
                 break Ok(false);
             }
             match self.receive_bytes("notification", MsgFlags::MSG_DONTWAIT) {
-                Ok(length) => inbox.extend_from_slice(&self.buffer[..length.next_multiple_of(4)]),
+                Ok(length) => {
+                    inbox.extend_from_slice(&self.buffer[..length.next_multiple_of(4)]);
+                    losses = 0;
+                }
                 Err(Error::Unanswered { .. }) => break Ok(true),
-                Err(error) if error.errno() == libc::ENOBUFS => self.overflowed = true,
+                Err(error) if error.errno() == libc::ENOBUFS && losses < LOSSES => {
+                    (self.overflowed, losses) = (true, losses + 1);
+                }
                 Err(error) => break Err(error),
             }
         };
@@ -342,7 +355,7 @@ impl Socket {
         let first = self.sequence.wrapping_sub(count as u32 - 1);
         let mut errors: Vec<Option<i32>> = vec![None; count];
         let mut flags = MsgFlags::empty();
-        let mut missing = libc::ETIMEDOUT;
+        let (mut missing, mut losses) = (libc::ETIMEDOUT, 0);
         while errors.iter().any(Option::is_none) {
             let result = self.receive("batch", flags, |header, payload| {
                 let place = header.sequence.wrapping_sub(first) as usize;
@@ -353,9 +366,9 @@ impl Socket {
             match result {
                 Ok(()) => {}
                 // Some acks are lost; what is still queued is read without waiting for the rest.
-                Err(error) if error.errno() == libc::ENOBUFS => {
+                Err(error) if error.errno() == libc::ENOBUFS && losses < LOSSES => {
                     flags = MsgFlags::MSG_DONTWAIT;
-                    missing = libc::ENOBUFS;
+                    (missing, losses) = (libc::ENOBUFS, losses + 1);
                 }
                 Err(Error::Unanswered { .. }) => break,
                 Err(error) => {
@@ -379,7 +392,7 @@ impl Socket {
         let mut interrupted = false;
         let mut undecodable = 0;
         let mut end = None;
-        let mut lost = None;
+        let (mut lost, mut losses) = (None, 0);
         while end.is_none() {
             let received = self.receive(request, MsgFlags::empty(), |header, payload| {
                 if header.sequence != sequence {
@@ -397,7 +410,9 @@ impl Socket {
             match received {
                 Ok(()) => {}
                 // A dump has to be read to its end, or the kernel refuses the next one.
-                Err(error) if error.errno() == libc::ENOBUFS => lost = Some(error),
+                Err(error) if error.errno() == libc::ENOBUFS && losses < LOSSES => {
+                    (lost, losses) = (Some(error), losses + 1);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -1,5 +1,6 @@
 //! What the loop waits for: signals, netlink, packets, the control socket, and time.
 
+use super::noise::Noise;
 use crate::control;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -41,6 +42,10 @@ pub(crate) enum Woken {
 pub(crate) struct Sources {
     poll: Poll,
     events: Events,
+    /// What is waited for where packets have to wait: the kernel, signals and time.
+    urgent: Poll,
+    urgent_events: Events,
+    noise: Noise,
     signals: SignalFd,
     timer: TimerFd,
     waker: Arc<Waker>,
@@ -66,8 +71,22 @@ impl Sources {
         readable(signals.as_raw_fd(), SIGNAL)?;
         readable(kernel, KERNEL)?;
         readable(timer.as_fd().as_raw_fd(), TIMER)?;
+        let urgent = Poll::new()?;
+        for fd in [signals.as_raw_fd(), kernel, timer.as_fd().as_raw_fd()] {
+            urgent.registry().register(&mut SourceFd(&fd), TIMER, Interest::READABLE)?;
+        }
         let waker = Arc::new(Waker::new(poll.registry(), SAVED)?);
-        Ok(Sources { poll, events: Events::with_capacity(256), signals, timer, waker, armed: None })
+        Ok(Sources {
+            poll,
+            events: Events::with_capacity(256),
+            urgent,
+            urgent_events: Events::with_capacity(4),
+            noise: Noise::default(),
+            signals,
+            timer,
+            waker,
+            armed: None,
+        })
     }
 
     /// Watches the helper that runs event programs.
@@ -113,13 +132,15 @@ impl Sources {
             // If it goes off, it does so in vain.
             None => {}
         }
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(e) if e.kind() == ErrorKind::Interrupted => {
-                self.events.clear();
-                Ok(())
-            }
-            result => result,
+        if let Some(pause) = self.noise.pause(now).filter(|_| timeout.is_none()) {
+            uninterrupted(&mut self.urgent, &mut self.urgent_events, Some(pause))?;
+            timeout = Some(Duration::ZERO);
         }
+        uninterrupted(&mut self.poll, &mut self.events, timeout)?;
+        if self.events.iter().any(|e| e.token().0 >= PACKETS) {
+            self.noise.heard();
+        }
+        Ok(())
     }
 
     /// What was ready, in the order in which it is to be handled.
@@ -148,5 +169,15 @@ impl Sources {
     pub(crate) fn signal(&mut self) -> io::Result<Option<Signal>> {
         let Some(info) = self.signals.read_signal()? else { return Ok(None) };
         Ok(Signal::try_from(info.ssi_signo as i32).ok())
+    }
+}
+
+fn uninterrupted(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    match poll.poll(events, timeout) {
+        Err(e) if e.kind() == ErrorKind::Interrupted => {
+            events.clear();
+            Ok(())
+        }
+        result => result,
     }
 }
