@@ -28,20 +28,6 @@ const VHID: u8 = 7;
 const PASSPHRASE: &str = "lagg-carp-lab";
 const VIP: &str = "192.0.2.70";
 
-/// What is sent, and its name.
-const KINDS: [(&str, &[Hostile]); 7] = [
-    ("echo replies", &[Hostile::Icmp]),
-    ("ARP", &[Hostile::Arp]),
-    ("neighbour advertisements", &[Hostile::Nd]),
-    ("claims to the router's address", &[Hostile::Claims]),
-    ("malformed packets", &[Hostile::Malformed]),
-    ("CARP adverts", &[Hostile::Carp]),
-    (
-        "a mixture of them, without claims",
-        &[Hostile::Icmp, Hostile::Arp, Hostile::Nd, Hostile::Malformed, Hostile::Carp],
-    ),
-];
-
 /// One flood.
 struct Run {
     /// Percent of a processor, quiet and under the flood.
@@ -49,7 +35,7 @@ struct Run {
     /// Packets sent a second.
     rate: f64,
     /// Events that tell of a change of state, before anything happened.
-    wrong: usize,
+    wrong: Vec<String>,
     /// Detection time in force after the flood.
     in_force: Duration,
     cable: Outcome,
@@ -71,15 +57,17 @@ pub(super) fn cases(site: &Site, options: &FaultOptions, runs: u32, seed: u64) -
     }
     let events = Events::watch(&world.daemon.socket())?;
     let mut cases = Vec::new();
-    for (name, kinds) in KINDS {
+    for packets in &options.packets {
+        let (name, kinds) = (packets.name(), packets.kinds());
         let progress = Progress::new(format!("hostile, {name}"), runs);
         let mut all = Vec::new();
         for number in 1..=runs {
             let run = flood(&mut world, &attacker, &events, kinds, options, seed + u64::from(number))?;
             let [quiet, busy] = run.percent;
-            let text = format!("{busy:.2}% of a processor, {quiet:.2}% before, {} events", run.wrong);
+            let text = format!("{busy:.2}% of a processor, {quiet:.2}% before, {} events", run.wrong.len());
             progress.done(number, &text);
-            if run.wrong > 0 || run.ended || !matches!(run.cable, Outcome::Recovered(_)) {
+            run.wrong.iter().for_each(|text| progress.note(text));
+            if run.ended || !matches!(run.cable, Outcome::Recovered(_)) {
                 progress.note(&world.log_end());
             }
             all.push(run);
@@ -119,8 +107,12 @@ fn flood(
     let busy = share(world, options.lasting)?;
     let rate = flood.sent() as f64 / begun.elapsed().as_secs_f64();
     let (ended, status) = (!world.daemon.is_running(), world.daemon.status()?);
-    let wrong = events.all()?.iter().filter(|e| e.at >= begun && matters(e.event.event.event)).count();
-    let wrong = wrong + usize::from(!is_well(&status));
+    let told = events.all()?.into_iter().filter(|e| e.at >= begun && matters(e.event.event.event));
+    let mut wrong: Vec<String> =
+        told.map(|e| format!("  {} {}", e.event.time, e.event.event.message)).collect();
+    if !is_well(&status) {
+        wrong.push(format!("  not well in the end: {status:?}"));
+    }
     let in_force = status.groups.first().map_or(0, |g| g.failure_detection_time_ms);
     let in_force = Duration::from_millis(in_force);
     // It goes on while a cable is cut, and while a path falls silent.
@@ -137,9 +129,10 @@ fn flood(
     Ok(Run { percent: [quiet, busy], rate, wrong, in_force, cable, silent, lost, ended })
 }
 
-/// Whether an event tells of a change of state: the detection time follows the machine's load.
+/// Whether an event tells of a change of state. The detection time follows the machine's load; a wrong digest is told of once
+/// for each sender, whatever else comes of it.
 fn matters(kind: EventKind) -> bool {
-    kind != EventKind::DetectionTime
+    !matches!(kind, EventKind::DetectionTime | EventKind::Alarm)
 }
 
 fn share(world: &World, time: Duration) -> Result<f64, Error> {
@@ -202,7 +195,7 @@ fn case(name: &str, options: &FaultOptions, all: &[Run]) -> Case {
                 found: format!("{most:.2}%"),
                 ok: most < LIMIT,
             },
-            none("changes", "changes of state by it", all.iter().map(|run| run.wrong).sum()),
+            none("changes", "changes of state by it", all.iter().map(|run| run.wrong.len()).sum()),
             none("lost", "floods with an address lost", count(&|run| run.lost)),
             none("ended", "ends of the daemon", count(&|run| run.ended)),
             all_of("cable", format!("cable: moved within {} ms", CABLE.as_millis()), cut),

@@ -2,6 +2,7 @@
 
 use crate::cli::{LinkOptions, duration};
 use clap::{Args, ValueEnum};
+use mpath_testkit::hostile::Hostile;
 use nix::errno::Errno;
 use std::time::Duration;
 
@@ -26,6 +27,14 @@ pub(crate) struct FaultOptions {
     #[arg(long, value_name = "HZ", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(100..=100_000))]
     pub(crate) hostility: u32,
+    /// What a hostile neighbour sends, each a case of its own
+    #[arg(
+        long,
+        value_name = "WHAT,...",
+        value_delimiter = ',',
+        default_value = "icmp,arp,nd,claims,malformed,carp,mixture"
+    )]
+    pub(crate) packets: Vec<Packets>,
     #[command(flatten)]
     pub(crate) traffic: LinkOptions,
 }
@@ -67,6 +76,48 @@ impl Fault {
             Fault::Enobufs => Some(Errno::ENOBUFS),
             Fault::Ebusy => Some(Errno::EBUSY),
             _ => None,
+        }
+    }
+}
+
+/// What a hostile neighbour sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Packets {
+    Icmp,
+    Arp,
+    Nd,
+    Claims,
+    Malformed,
+    Carp,
+    Mixture,
+}
+
+impl Packets {
+    /// In words, for headings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Packets::Icmp => "echo replies",
+            Packets::Arp => "ARP",
+            Packets::Nd => "neighbour advertisements",
+            Packets::Claims => "claims to the router's address",
+            Packets::Malformed => "malformed packets",
+            Packets::Carp => "CARP adverts",
+            Packets::Mixture => "a mixture without claims",
+        }
+    }
+
+    /// The kinds that it takes turns with.
+    pub(crate) fn kinds(self) -> &'static [Hostile] {
+        match self {
+            Packets::Icmp => &[Hostile::Icmp],
+            Packets::Arp => &[Hostile::Arp],
+            Packets::Nd => &[Hostile::Nd],
+            Packets::Claims => &[Hostile::Claims],
+            Packets::Malformed => &[Hostile::Malformed],
+            Packets::Carp => &[Hostile::Carp],
+            Packets::Mixture => {
+                &[Hostile::Icmp, Hostile::Arp, Hostile::Nd, Hostile::Malformed, Hostile::Carp]
+            }
         }
     }
 }
