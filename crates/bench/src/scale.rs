@@ -12,7 +12,7 @@ use crate::stage::{PATIENCE, Site, Stage};
 use crate::stats::{Summary, ms};
 use mpath_model::status::{ProbeState, Status};
 use mpath_testkit::daemon::DaemonOptions;
-use mpath_testkit::{Daemon, Error, poll_until};
+use mpath_testkit::{Daemon, Error};
 use network::Network;
 use std::time::Duration;
 
