@@ -1,7 +1,7 @@
 //! Ports come and go, and what they show on the wire.
 
 use crate::world::{LaggConfig, SOON, World};
-use mpath_testkit::{Capture, poll_until, wait_until, with_daemon};
+use mpath_testkit::{Capture, isolated_for, poll_until, wait_until, with_daemon};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,8 @@ fn a_standby_never_speaks_for_the_lagg() {
 #[test]
 #[ignore = "long: a minute each way with each back-end"]
 fn a_standby_is_silent_for_a_minute() {
-    with_daemon("ports::a_standby_is_silent_for_a_minute", || {
+    mpath_testkit::build_daemon();
+    isolated_for("ports::a_standby_is_silent_for_a_minute", Duration::from_secs(300), || {
         for backend in ["redirect", "bridge"] {
             a_standby_never_speaks_for_the_lagg_in(Duration::from_secs(60), backend);
         }
