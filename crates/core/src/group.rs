@@ -186,6 +186,11 @@ impl Group {
         a.protocol == mpath_model::PROTO_MPATHD && self.condemned.contains(&a.addr)
     }
 
+    /// A copy in retirement. Whether everything is as it was found is not known before the next comparison.
+    pub fn retired(&self) -> Group {
+        Group { retiring: true, settled: false, clean: false, ..self.clone() }
+    }
+
     /// A host has spoken ARP.
     pub fn learn_mac(&mut self, host: Ipv4Addr, mac: Mac) {
         if self.macs.len() < MACS || self.macs.contains_key(&host) {

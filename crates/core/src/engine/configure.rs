@@ -181,10 +181,7 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
     let kept = |name: &str| new.iter().any(|g| g.nic_named(name).is_some());
     let still =
         |a: &HomedAddress| new.iter().any(|g| g.addresses.iter().any(|d| d.addr.address == a.addr.address));
-    let mut rest = old.clone();
-    rest.retiring = true;
-    // Nothing is known of that before the next comparison.
-    (rest.settled, rest.clean) = (false, false);
+    let mut rest = old.retired();
     rest.failed = false;
     rest.moves.clear();
     rest.condemned.extend(old.addresses.iter().filter(|a| a.declared && !still(a)).map(|a| a.addr));

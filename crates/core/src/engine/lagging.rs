@@ -61,9 +61,7 @@ pub(super) fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
     if new.iter().any(|g| is_of(g, &lagg.settings.name)) {
         return None;
     }
-    let mut rest = old.clone();
-    rest.retiring = true;
-    (rest.settled, rest.clean) = (false, false);
+    let mut rest = old.retired();
     rest.nics.iter_mut().for_each(|n| n.instances.clear());
     Some(rest)
 }
