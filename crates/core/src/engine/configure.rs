@@ -6,6 +6,7 @@ use crate::detection::DetectionTime;
 use crate::group::{Group, HomedAddress, HomedRoute, NicId};
 use mpath_model::IfAddr;
 use mpath_model::settings::{self, Settings};
+use std::collections::BTreeSet;
 
 impl Engine {
     pub(super) fn configure(&mut self, settings: Settings) {
@@ -17,6 +18,7 @@ impl Engine {
             before += group.nics.len();
         }
         groups.extend(settings.laggs.iter().map(|s| super::lagging::build(s, &old)));
+        give_up_declared(&mut groups);
         let leaving: Vec<Group> = old.iter().filter_map(|o| leftover(o, &groups)).collect();
         groups.extend(leaving);
         self.groups = groups;
@@ -143,6 +145,15 @@ fn take_along(group: &mut Group, other: &Group) {
             group.routes.push(HomedRoute { home, host, seen: false, missing: None, ..r.clone() });
             group.lenders.extend(other.nics.iter().filter_map(|n| n.index).filter(|_| other.retiring));
         }
+    }
+}
+
+/// An address that a group declares is no longer another one's, which may have adopted it before: two owners would each take the
+/// other's copy for a stray one.
+fn give_up_declared(groups: &mut [Group]) {
+    let declared: BTreeSet<_> = groups.iter().flat_map(|g| &g.addresses).filter(|a| a.declared).map(|a| a.addr.address).collect();
+    for group in groups {
+        group.addresses.retain(|a| a.declared || !declared.contains(&a.addr.address));
     }
 }
 

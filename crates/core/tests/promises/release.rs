@@ -343,3 +343,30 @@ fn what_became_a_member_while_something_could_not_go_home_is_remembered_too() {
     lab.run(secs(20));
     assert_eq!((lab.where_is("192.0.2.50"), lab.where_is("192.0.2.70")), (vec![9], vec![ETH2]));
 }
+
+#[test]
+fn an_adopted_address_that_another_group_declares_is_that_groups() {
+    for broken in [false, true] {
+        let (mut lab, _) = lab();
+        // On loan, or at home.
+        lab.carrier(&[ETH1], !broken);
+        lab.run(secs(3));
+        lab.reload(|s| {
+            let mut other = s.groups[0].clone();
+            other.name = "h".into();
+            other.interfaces = vec![s.groups[0].interfaces.remove(1)];
+            other.addresses = vec![s.groups[0].addresses.remove(1)];
+            let address = "192.0.2.60/24".parse().unwrap();
+            s.groups[0].addresses.push(settings::DataAddress { address, home: "eth0".into() });
+            s.groups.push(other);
+        });
+        for _ in 0..200 {
+            lab.step(lab.now + ms(5));
+            assert!(!lab.where_is("192.0.2.60").is_empty(), "broken {broken}: lost\n{}", lab.story());
+        }
+        assert_eq!(lab.where_is("192.0.2.60"), [ETH0], "broken {broken}\n{}", lab.story());
+        lab.mark();
+        lab.run(secs(60));
+        assert_eq!(lab.where_is("192.0.2.60"), [ETH0], "broken {broken}: at last\n{}", lab.story());
+    }
+}

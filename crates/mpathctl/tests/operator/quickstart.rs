@@ -7,7 +7,7 @@ use mpath_testkit::traffic::PORT;
 use mpath_testkit::{Daemon, Echo, Lan, LanOptions, UdpStream, poll_until, with_daemon};
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const TEXT: &str = include_str!("../../../../docs/reference/lagg-quickstart.txt");
 const ADDRESS: &str = "192.0.2.5";
@@ -29,26 +29,30 @@ fn lagg(tool: &Tool) -> Value {
     status["laggs"][0].clone()
 }
 
+/// Ten answers in a row at the interval of the default detection time take 20 s and more.
+const PROVEN: Duration = Duration::from_secs(60);
+
 /// Waits until the lagg answers on its address by this port.
 #[track_caller]
-fn expect_traffic(stream: &UdpStream, tool: &Tool, port: &str) {
-    let active = poll_until(SOON, || (lagg(tool)["active"] == port).then_some(()));
-    assert!(active.is_some(), "{port} is not active: {}", tool.ctl(&["status"]));
+fn expect_traffic(stream: &UdpStream, daemon: &Daemon, tool: &Tool, port: &str) {
+    let told = || format!("{}\n{}", tool.ctl(&["status"]), daemon.log_text());
+    let active = poll_until(PROVEN, || (lagg(tool)["active"] == port).then_some(()));
+    assert!(active.is_some(), "{port} is not active: {}", told());
     let since = Instant::now();
     let flows = poll_until(SOON, || stream.alive_since(since).then_some(()));
-    assert!(flows.is_some(), "no answers by {port}: {}", tool.ctl(&["status"]));
+    assert!(flows.is_some(), "no answers by {port}: {}", told());
 }
 
 /// The lagg of the quick start: it answers, survives the loss of its first port, and looks as on FreeBSD.
 #[track_caller]
-fn expect_lagg(lan: &Lan, tool: &Tool) {
+fn expect_lagg(lan: &Lan, daemon: &Daemon, tool: &Tool) {
     let holds = || (lan.server.holders(ADDRESS) == ["lagg0"]).then_some(());
     assert!(poll_until(SOON, holds).is_some(), "{:?}", lan.server.addresses());
     lan.server.add_route("lagg0", "0.0.0.0/0", ROUTER4).unwrap();
     let _echo = Echo::start(&lan.server, PORT).unwrap();
     let target = SocketAddr::new(ADDRESS.parse().unwrap(), PORT);
     let stream = UdpStream::start(&lan.far, target, 100).unwrap();
-    expect_traffic(&stream, tool, "em0");
+    expect_traffic(&stream, daemon, tool, "em0");
 
     let shown = tool.ifconfig("lagg0");
     assert!(shown.starts_with("lagg0: flags=") && shown.contains(",RUNNING,"), "{shown}");
@@ -64,23 +68,23 @@ fn expect_lagg(lan: &Lan, tool: &Tool) {
     }
 
     lan.cut(0).unwrap();
-    expect_traffic(&stream, tool, "em1");
+    expect_traffic(&stream, daemon, tool, "em1");
     let shown = tool.ifconfig("lagg0");
     assert!(shown.contains("\tlaggport: em0 flags=1<MASTER>\n\tlaggport: em1 flags=4<ACTIVE>\n"), "{shown}");
     lan.plug(0).unwrap();
-    expect_traffic(&stream, tool, "em0");
+    expect_traffic(&stream, daemon, tool, "em0");
 }
 
 #[test]
 fn every_line_of_the_quick_start_does_what_it_says() {
     with_daemon("quickstart::every_line_of_the_quick_start_does_what_it_says", || {
-        let (lan, _daemon, tool) = host("");
+        let (lan, daemon, tool) = host("");
         let lines: Vec<&str> = TEXT.lines().filter_map(|l| l.strip_prefix("ifconfig ")).collect();
         assert_eq!(lines.len(), 4, "{TEXT}");
         for line in &lines {
             assert_eq!(tool.ifconfig(line), "", "{line}");
         }
-        expect_lagg(&lan, &tool);
+        expect_lagg(&lan, &daemon, &tool);
 
         // The line that circulates with its end cut off.
         let before = tool.ctl(&["--json", "status"]);
@@ -116,7 +120,7 @@ fn rc_conf_gives_the_same_lagg_and_the_vhid_above_it() {
         assert!(!toml.contains("s3cret"), "{toml}");
         daemon.set_config(&toml).unwrap();
         tool.ctl(&["reload"]);
-        expect_lagg(&lan, &tool);
+        expect_lagg(&lan, &daemon, &tool);
         // Nobody else answers for the address of the vhid.
         let master = poll_until(SOON, || {
             let shown = tool.ifconfig("lagg0");
