@@ -10,7 +10,7 @@ use mpath_model::status::GroupState;
 use mpath_model::{IfAddr, IfIndex, Mac, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Position of a NIC in its group.
 pub type NicId = usize;
@@ -191,11 +191,20 @@ impl Group {
         Group { retiring: true, settled: false, clean: false, ..self.clone() }
     }
 
-    /// A host has spoken ARP.
+    /// A host has spoken ARP. Strangers are remembered while there is room, targets always: anybody can claim to be a crowd.
     pub fn learn_mac(&mut self, host: Ipv4Addr, mac: Mac) {
-        if self.macs.len() < MACS || self.macs.contains_key(&host) {
-            self.macs.insert(host, mac);
+        if self.macs.len() >= MACS && !self.macs.contains_key(&host) {
+            let stranger = self.macs.keys().find(|h| !self.targets(h)).copied();
+            let Some(stranger) = stranger.filter(|_| self.targets(&host)) else { return };
+            self.macs.remove(&stranger);
         }
+        self.macs.insert(host, mac);
+    }
+
+    /// Whether some member asks this host.
+    fn targets(&self, host: &Ipv4Addr) -> bool {
+        let mut active = self.nics.iter().flat_map(|n| &n.instances).flat_map(|i| i.targets.active());
+        active.any(|t| t.address == IpAddr::V4(*host))
     }
 
     /// Position of a member by name.

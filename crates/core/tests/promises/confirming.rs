@@ -225,6 +225,30 @@ fn whoever_checks_his_address_is_not_asked_without_one() {
     assert!(!arps(&lab, ETH1).is_empty(), "his announcement ends the check");
 }
 
+/// What strangers claim takes no room from those who are asked.
+#[test]
+fn a_crowd_of_forged_hosts_keeps_no_target_from_being_asked() {
+    let spec = Spec { four: false, standby: vec![1], ..Spec::default() };
+    let mut net = spec.net();
+    net.host("192.0.2.1").alive = false;
+    let mut lab = Lab::start(1, spec.settings(), spec.kernel(), net, None);
+    let says = |sender: Ipv4Addr, sender_mac: Mac| Packet::Arp {
+        reply: false,
+        sender_mac,
+        sender,
+        target_mac: Mac([0; 6]),
+        target: sender,
+    };
+    for n in 2..200 {
+        lab.hear(ETH0, says(Ipv4Addr::new(192, 0, 2, n), Mac([2, 0, 0, 0, 9, n])));
+    }
+    lab.mark();
+    lab.hear(ETH0, says(Ipv4Addr::new(192, 0, 2, 1), net::HOST_MAC));
+    lab.run(secs(1));
+    let router = Ipv4Addr::new(192, 0, 2, 1);
+    assert!(arps(&lab, ETH1).iter().any(|(_, _, asked, _)| *asked == router), "{}", lab.story());
+}
+
 #[test]
 fn status_names_the_methods() {
     let methods = |spec: Spec| {
