@@ -130,12 +130,16 @@ impl Duo {
         }
     }
 
-    /// A master that is struck in the moment in which another one preempts it cannot yield any more: its addresses go
-    /// when their lifetimes end.
     fn struck(&mut self) {
         if self.masters() == [true, true] {
-            self.excuse(Duration::from_millis(1000 + OVERDUE));
+            self.cannot_yield();
         }
+    }
+
+    /// A master that is struck in the moment in which another one preempts it, or while its last advert is on the way, cannot yield
+    /// any more: its addresses go when their lifetimes end.
+    fn cannot_yield(&mut self) {
+        self.excuse(Duration::from_millis(1000 + OVERDUE));
     }
 
     fn excuse(&mut self, how_long: Duration) {
@@ -289,6 +293,9 @@ impl Duo {
                 self.hosts[n].takeovers += 1;
                 // Two whose patience ends at once know of each other when the adverts have arrived.
                 self.excuse(if self.manner.reorder { SLOWEST * 2 } else { QUICK * 2 });
+                if event.message.contains("preempting") && !self.hosts[1 - n].awake() {
+                    self.cannot_yield();
+                }
             }
             _ => {}
         }

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn replay_policies() {
-        let own = Counter::new(99);
+        let own = Counter::new(99, 1);
         let table = [
             (Replay::Off, [Ok(true), Ok(true), Ok(true), Ok(true)]),
             (Replay::Loop, [Ok(true), Ok(true), Ok(true), Ok(true)]),
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn without_a_source_address_the_counter_tells_whose_a_packet_is() {
-        let mut own = Counter::new(99);
+        let mut own = Counter::new(99, 1);
         let number = own.draw();
         let mut seen = Seen::default();
         let sourceless = Arrival { from: IpAddr::from([0; 4]), ..arrival(1, number) };
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn own_packets_and_copies_on_other_members() {
-        let own = Counter::new(0);
+        let own = Counter::new(0, 1);
         for policy in [Replay::Off, Replay::Loop, Replay::Strict] {
             let mut seen = Seen::default();
             let looped = Arrival { own_source: true, ..arrival(2, 5) };

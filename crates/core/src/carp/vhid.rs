@@ -80,8 +80,8 @@ pub struct Vhid {
 }
 
 impl Vhid {
-    /// A vhid about which nothing is known; its counter runs on from `counter`.
-    pub fn new(settings: Carp, counter: u64) -> Vhid {
+    /// A vhid about which nothing is known.
+    pub fn new(settings: Carp, counter: Counter) -> Vhid {
         Vhid {
             settings,
             place: Place::default(),
@@ -92,7 +92,7 @@ impl Vhid {
             install_at: None,
             unusable_since: None,
             last_advert: Time::default(),
-            counter: Counter::new(counter),
+            counter,
             seen: Seen::default(),
             sending: Sending::default(),
             fresh: true,

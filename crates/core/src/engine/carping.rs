@@ -7,6 +7,7 @@ mod place;
 use super::Engine;
 use crate::action::Action;
 use crate::announce::Announcer;
+use crate::carp::counter::{self, Counter};
 use crate::carp::demotion::Demotion;
 use crate::carp::intake::{self, Arrival, Fault};
 use crate::carp::machine::{Happening, State};
@@ -238,7 +239,9 @@ impl Engine {
         }
         for settings in fresh {
             if !self.carps.vhids.iter().any(|v| v.id() == settings.id()) {
-                self.carps.vhids.push(Vhid::new(settings, self.carps.clock(now)));
+                let step = self.rng.between(1, counter::LONGEST_STEP);
+                let counter = Counter::new(self.carps.clock(now), step);
+                self.carps.vhids.push(Vhid::new(settings, counter));
             }
         }
     }

@@ -151,7 +151,8 @@ fn take_along(group: &mut Group, other: &Group) {
 /// An address that a group declares is no longer another one's, which may have adopted it before: two owners would each take the
 /// other's copy for a stray one.
 fn give_up_declared(groups: &mut [Group]) {
-    let declared: BTreeSet<_> = groups.iter().flat_map(|g| &g.addresses).filter(|a| a.declared).map(|a| a.addr.address).collect();
+    let declared: BTreeSet<_> =
+        groups.iter().flat_map(|g| &g.addresses).filter(|a| a.declared).map(|a| a.addr.address).collect();
     for group in groups {
         group.addresses.retain(|a| a.declared || !declared.contains(&a.addr.address));
     }

@@ -121,6 +121,11 @@ impl Host {
         self.kernel.addresses().iter().any(|a| vip(a) && within_reach(a.index))
     }
 
+    /// A daemon runs, and is not frozen.
+    pub(super) fn awake(&self) -> bool {
+        self.engine.is_some() && self.frozen.is_none()
+    }
+
     /// What the daemon waits for, if it is awake.
     pub(super) fn timer(&self) -> Option<Time> {
         self.engine.as_ref().filter(|_| self.frozen.is_none()).and_then(Engine::next_deadline)

@@ -134,19 +134,14 @@ impl World {
         let slowest = status.groups.iter().map(|g| Duration::from_millis(g.failure_detection_time_ms)).max();
         let slowest = slowest.unwrap_or_default().max(self.scenario.slowest());
         let found = self.all_well();
+        let missing = self.daemon.requests.len();
         let over = self.now - self.schedule.end;
+        let late = over > slowest * 3 + Duration::from_secs(90);
         match found {
-            Ok(()) => {
-                let missing = self.daemon.requests.len();
-                if missing > 0 {
-                    self.violate("replies", format!("{missing} requests were never answered"));
-                }
-                self.finished = true;
-            }
-            Err(what) if over > slowest * 3 + Duration::from_secs(90) => {
-                self.violate("all well in the end", what)
-            }
-            Err(_) => {
+            Ok(()) if missing == 0 => self.finished = true,
+            Ok(()) if late => self.violate("replies", format!("{missing} requests were never answered")),
+            Err(what) if late => self.violate("all well in the end", what),
+            _ => {
                 self.undo_offline();
                 let pause = (self.scenario.fastest() / 2).max(Duration::from_millis(100)) + over / 10;
                 self.plan(pause, Happening::Final);

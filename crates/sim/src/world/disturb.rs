@@ -7,7 +7,7 @@ use crate::lan::Nic;
 use mpath_core::Input;
 use mpath_core::input::Command;
 use mpath_model::Settings;
-use mpath_model::kernel::KernelOp;
+use mpath_model::kernel::{KernelOp, Route};
 use std::time::Duration;
 
 impl World {
@@ -127,8 +127,8 @@ impl World {
     }
 
     /// What the kernel took along with a NIC. Of an address at home on a NIC that is no member, by the file of the moment,
-    /// nobody was to look after it; of one that no journal knows, because whoever was to adopt it has not had a processor since
-    /// its NIC is a member, nobody knew.
+    /// nobody was to look after it; of an address or route that no journal knows, because whoever was to adopt it has not had a
+    /// processor since its NIC is a member, nobody knew.
     fn went_with(&mut self, nic: Nic, own: Vec<usize>) {
         let absent = self.daemon.engine.is_none() || self.starving();
         for t in own {
@@ -137,6 +137,12 @@ impl World {
             let unknown = absent && !journal.any(|a| a.addr == addr);
             let gone = !self.kernel.holds(&addr.address);
             self.tracked[t].forgotten |= gone && (unknown || !self.is_member(nic));
+        }
+        if absent {
+            let journal: Vec<_> = self.daemon.persist.iter().flat_map(|p| &p.routes).collect();
+            let known =
+                |r: &Route| journal.iter().any(|k| k.route.dst == r.dst) || self.kernel.routes().contains(r);
+            self.found_routes.retain(|(n, r)| *n != nic || known(r));
         }
     }
 

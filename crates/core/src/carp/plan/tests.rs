@@ -1,4 +1,5 @@
 use super::*;
+use crate::carp::counter::Counter;
 use crate::carp::demotion::Health;
 use crate::carp::machine::Happening;
 use crate::carp::vhid::Place;
@@ -37,7 +38,7 @@ fn vhid(active: IfIndex, master: bool, vmac: bool) -> Vhid {
         replay: Replay::Loop,
         addresses: vec!["192.0.2.100/24".parse().unwrap()],
     };
-    let mut v = Vhid::new(settings, 0);
+    let mut v = Vhid::new(settings, Counter::new(0, 1));
     let listen = vec![2, 3];
     let place = Place { active: Some(active), listen, usable: true, health: Health::Ok, sources: [None; 2] };
     v.moved(Time(0), place);

@@ -32,7 +32,7 @@ fn usable() -> Place {
 
 /// A vhid that has just become BACKUP at [`START`].
 fn backup(advskew: u8, preempt: bool) -> Vhid {
-    let mut v = Vhid::new(settings(advskew, preempt), 100);
+    let mut v = Vhid::new(settings(advskew, preempt), Counter::new(100, 1));
     v.moved(START, usable());
     assert_eq!(v.begins(false), Some(Happening::Usable));
     let mut out = Vec::new();
@@ -176,7 +176,7 @@ fn a_flap_of_the_link_is_none() {
 
 #[test]
 fn a_new_life_goes_on_where_the_old_one_stopped_but_only_once() {
-    let mut v = Vhid::new(settings(0, false), 0);
+    let mut v = Vhid::new(settings(0, false), Counter::new(0, 1));
     v.moved(START, usable());
     assert_eq!(v.begins(true), Some(Happening::Resumed));
     let mut v = backup(0, false);
