@@ -6,12 +6,17 @@ use mpath_model::settings::{Adopt, Group, TestAddress};
 use mpath_model::{IfAddr, PROTO_MPATHD};
 use std::net::IpAddr;
 
+/// The configured test addresses of the members of a group, link-local ones aside.
+pub fn test_addresses(group: &Group) -> impl Iterator<Item = IpAddr> + '_ {
+    group.interfaces.iter().flat_map(|i| &i.test_addresses).filter_map(|t| match t {
+        TestAddress::Address(a) => Some(a.address),
+        TestAddress::LinkLocal => None,
+    })
+}
+
 /// Whether an address is a configured test address of any member of the group.
 pub fn is_test_address(group: &Group, addr: &IfAddr) -> bool {
-    group.interfaces.iter().flat_map(|i| &i.test_addresses).any(|t| match t {
-        TestAddress::Address(a) => a.address == addr.address,
-        TestAddress::LinkLocal => false,
-    })
+    test_addresses(group).any(|t| t == addr.address)
 }
 
 /// Decides about an address found on a member: adopt it, or the reason why not.

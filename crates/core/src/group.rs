@@ -1,5 +1,6 @@
 //! A group: its members, its detection time, and what it has to keep reachable.
 
+use crate::adopt;
 use crate::detection::DetectionTime;
 use crate::engine::{Beacons, Watch};
 use crate::lagg::Lagg;
@@ -184,6 +185,12 @@ impl Group {
     /// The address is on its way out.
     pub fn lets_go(&self, a: &Address) -> bool {
         a.protocol == mpath_model::PROTO_MPATHD && self.condemned.contains(&a.addr)
+    }
+
+    /// What the configuration gives to this group: data addresses that it declares, and test addresses.
+    pub fn claims(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let declared = self.addresses.iter().filter(|a| a.declared).map(|a| a.addr.address);
+        declared.chain(adopt::test_addresses(&self.settings)).filter(|_| !self.retiring)
     }
 
     /// A copy in retirement. Whether everything is as it was found is not known before the next comparison.

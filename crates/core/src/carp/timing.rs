@@ -47,7 +47,7 @@ pub fn lifetime(advbase: u8) -> u32 {
 }
 
 /// How long after an advert a lifetime may still be renewed.
-fn renewable(advbase: u8) -> Duration {
+pub fn renewable(advbase: u8) -> Duration {
     interval(advbase, 0) * 3 - OVERDUE - Duration::from_secs(lifetime(advbase).into())
 }
 

@@ -174,6 +174,18 @@ impl Vhid {
     }
 
     /// Patience begins anew in both families.
+    /// Its times have been changed: they count from now on, for the master by an advert that tells of them.
+    pub fn retimed(&mut self, now: Time, demotion: i32, out: &mut Vec<Effect>) {
+        match self.state {
+            State::Master => {
+                self.advert_at = None;
+                self.advertise(now, demotion, out);
+            }
+            State::Backup => self.wait(now),
+            State::Init => {}
+        }
+    }
+
     fn wait(&mut self, now: Time) {
         for family in Family::BOTH {
             let there = self.families().any(|f| f == family);
@@ -261,7 +273,9 @@ impl Vhid {
             self.advertise(now, demotion, out);
         }
         let renewals = self.renew_at.iter_mut().filter(|t| due(**t)).map(|t| *t = None).count();
-        if renewals > 0 {
+        // Who comes too late, having been stopped, would keep the addresses beyond the patience of the others.
+        let in_time = now - self.last_advert <= timing::renewable(self.settings.advbase);
+        if renewals > 0 && in_time {
             out.push(Effect::Renew);
         }
     }

@@ -268,6 +268,8 @@ pub(super) fn benign(op: &KernelOp, errno: i32) -> bool {
         KernelOp::DelRule(_) => errno == ENOENT,
         KernelOp::DelRoute(_) => errno == ESRCH || errno == ENOENT || errno == ENODEV,
         KernelOp::SetSysctl { .. } => errno == ENOENT,
+        // A vhid without its device serves nobody: that must not go unsaid.
+        KernelOp::AddVirtual { .. } | KernelOp::DelLink(_) | KernelOp::SetLink { .. } => errno == ENODEV,
         KernelOp::Lagg(LaggOp::Create { .. }) => false,
         KernelOp::Lagg(_) => errno == ENODEV,
         _ => true,

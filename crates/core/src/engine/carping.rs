@@ -20,7 +20,7 @@ use mpath_model::status::{self, CarpCounters};
 use mpath_model::{Address, Family, IfAddr, IfIndex, Time, settings};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Senders of wrong digests that are told of, each once; of more nothing is said.
 const MAX_TOLD: usize = 64;
@@ -254,7 +254,14 @@ impl Engine {
             self.carp_submit_more(now, ops, out);
         }
         let v = &mut self.carps.vhids[i];
+        let times = |s: &settings::Carp| (s.advbase, s.advskew);
+        let retimed = times(&v.settings) != times(&settings);
         (v.settings, v.retired) = (settings, false);
+        if retimed {
+            let mut effects = Vec::new();
+            v.retimed(now, self.carps.demotion.total(), &mut effects);
+            self.carp_effects(i, effects, out);
+        }
     }
 
     fn carp_update_demotion(&mut self, now: Time, out: &mut Vec<Action>) {
@@ -295,8 +302,14 @@ impl Engine {
                     let id = self.carps.vhids[i].id();
                     self.tell(out, diag::carp_state(&id, before, after, reason));
                 }
-                Effect::Send(advert) => {
+                Effect::Send(mut advert) => {
                     self.carps.counters.sent += 1;
+                    // Where there is no address to send it from, the kernel would take the virtual one, and a host that has it, too,
+                    // would not listen: such an advert is made whole here, from 0.0.0.0.
+                    let nameless = advert.source == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+                    if advert.mac.is_none() && advert.peer.is_none() && nameless {
+                        advert.mac = self.inventory.links.get(&advert.index).and_then(|l| l.mac);
+                    }
                     out.push(Action::Send(Transmit::Advert(advert)));
                 }
                 Effect::Renew => {

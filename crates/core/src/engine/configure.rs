@@ -18,9 +18,9 @@ impl Engine {
             before += group.nics.len();
         }
         groups.extend(settings.laggs.iter().map(|s| super::lagging::build(s, &old)));
-        give_up_declared(&mut groups);
         let leaving: Vec<Group> = old.iter().filter_map(|o| leftover(o, &groups)).collect();
         groups.extend(leaving);
+        give_up_claimed(&mut groups);
         self.groups = groups;
         self.carps.configure(settings.carps.clone());
         self.settings = settings;
@@ -148,13 +148,12 @@ fn take_along(group: &mut Group, other: &Group) {
     }
 }
 
-/// An address that a group declares is no longer another one's, which may have adopted it before: two owners would each take the
-/// other's copy for a stray one.
-fn give_up_declared(groups: &mut [Group]) {
-    let declared: BTreeSet<_> =
-        groups.iter().flat_map(|g| &g.addresses).filter(|a| a.declared).map(|a| a.addr.address).collect();
+/// What the file gives to a group, declared or as a test address, is no longer another one's, which may have adopted it before:
+/// two owners would each take the other's copy for a stray one.
+fn give_up_claimed(groups: &mut [Group]) {
+    let claimed: BTreeSet<_> = groups.iter().flat_map(Group::claims).collect();
     for group in groups {
-        group.addresses.retain(|a| a.declared || !declared.contains(&a.addr.address));
+        group.addresses.retain(|a| a.declared || !claimed.contains(&a.addr.address));
     }
 }
 

@@ -36,6 +36,7 @@ impl Engine {
             verdict::decide(&self.witnesses(g, n), self.groups[g].failed, cause)
         };
         match verdict {
+            Verdict::NicFailure if matches!(cause, Cause::Probes(_)) && self.port_clears(g, n) => {}
             Verdict::NicFailure => self.nic_failure(g, n, cause, out),
             Verdict::GroupFailure if matches!(cause, Cause::Probes(_)) && self.ports_decide(g, n, out) => {}
             Verdict::GroupFailure => self.group_failure(now, g, out),

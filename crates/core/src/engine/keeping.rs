@@ -195,7 +195,7 @@ fn positions<K: Ord>(all: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
 
 fn addresses_of_others(groups: &[Group], g: GroupId) -> BTreeSet<IpAddr> {
     let others = groups.iter().enumerate().filter(|(o, _)| *o != g);
-    others.flat_map(|(_, o)| &o.addresses).map(|h| h.addr.address).collect()
+    others.flat_map(|(_, o)| o.addresses.iter().map(|h| h.addr.address).chain(o.claims())).collect()
 }
 
 fn up_link(index: &Option<mpath_model::IfIndex>, inventory: &Inventory) -> Option<mpath_model::IfIndex> {

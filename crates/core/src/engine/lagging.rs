@@ -121,6 +121,10 @@ impl Engine {
             lagg.draining = lagg.draining.filter(|(port, until)| *until > now && Some(*port) != after);
             let first = !std::mem::replace(&mut lagg.chosen, true);
             if after == before {
+                if first && after.is_some() {
+                    // The earlier run may have chosen it, and died before it told anybody.
+                    self.announce_lagg(now, g);
+                }
                 continue;
             }
             lagg.active = after;

@@ -186,6 +186,8 @@ impl Engine {
     fn nic_appeared(&mut self, now: Time, g: GroupId, n: NicId, index: IfIndex, startup: bool) {
         let retiring = self.groups[g].retiring;
         let nic = &mut self.groups[g].nics[n];
+        // A new device begins with the kernel's own sysctls: nobody has taken ours away.
+        self.written.retain(|(interface, _)| interface != nic.name());
         nic.index = Some(index);
         nic.appeared = now;
         nic.link = true;

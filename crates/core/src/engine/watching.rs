@@ -261,6 +261,13 @@ impl Engine {
         (group.watch.running() && telling).then_some(proven)
     }
 
+    /// What is enough to repair a NIC while no target answers on any member keeps it from failing for their silence, which a
+    /// sibling that is not probed at all would make its own fault again and again.
+    pub(super) fn port_clears(&self, g: GroupId, n: NicId) -> bool {
+        let group = &self.groups[g];
+        group.watch.running() && group.nics[n].port.met as usize >= PROBE_REPAIRS
+    }
+
     /// Somebody who is not of this host has been heard.
     pub(super) fn note_foreign(&mut self, (g, n): (GroupId, NicId), what: &Packet, at: Time) {
         let foreign = match what {

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use mpath_model::kernel::{KernelOp, Packet, Sysctl, Transmit, ifa};
-use mpath_model::settings::{ProbeMode, TestAddress};
+use mpath_model::settings::{self, ProbeMode, TestAddress};
 use mpath_model::status::{InterfaceState, ProbeState};
 use mpath_model::{Mac, Time};
 use std::net::IpAddr;
@@ -373,4 +373,37 @@ fn an_ipv6_address_that_another_host_has_is_left_to_it_and_asked_for_again() {
     assert_eq!(lab.count(&again), 1, "{}", lab.story());
     lab.kernel.taken = None;
     lab.until(secs(31), "the address", |l| shown(l, ETH1) == Some((false, false)));
+}
+
+/// Without an address to send it from the kernel would take the virtual one, and a second master would not listen.
+#[test]
+fn an_advert_without_an_address_is_made_whole_and_comes_from_nobody() {
+    let spec = Spec { four: false, data: Vec::new(), ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups.clear();
+    settings.carps.push(settings::Carp {
+        over: mpath_model::carp::Over::Interface("eth0".into()),
+        vhid: 7,
+        passphrase: settings::PassphraseSource::None,
+        advbase: 1,
+        advskew: 0,
+        preempt: false,
+        vmac: false,
+        peer: None,
+        peer6: None,
+        replay: settings::Replay::Loop,
+        addresses: vec!["192.0.2.100/24".parse().unwrap()],
+    });
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(6));
+    let adverts: Vec<_> = lab
+        .sent
+        .iter()
+        .filter_map(|(_, t)| match t {
+            Transmit::Advert(a) => Some((a.source, a.mac)),
+            _ => None,
+        })
+        .collect();
+    let whole = (ip("0.0.0.0"), Some(crate::common::mac(ETH0)));
+    assert!(!adverts.is_empty() && adverts.iter().all(|a| *a == whole), "{adverts:?}");
 }

@@ -134,6 +134,24 @@ fn a_sysctl_is_written_back_three_times() {
     assert_eq!(lab.kernel.sysctls[&key], 1);
 }
 
+/// The kernel's own values on a new device are nobody's attack.
+#[test]
+fn a_nic_that_is_made_anew_again_and_again_gets_its_sysctls_each_time() {
+    let mut lab = Spec::default().lab();
+    let mut index = ETH0;
+    for n in 0..6 {
+        lab.kernel.remove_link(index);
+        lab.deliver();
+        lab.run(ms(500));
+        index = 20 + n;
+        lab.kernel.add_link(index, "eth0");
+        lab.deliver();
+        lab.run(ms(1500));
+        assert_eq!(lab.kernel.sysctls[&("eth0".to_string(), Sysctl::PromoteSecondaries)], 1, "{n}");
+    }
+    assert_eq!(alarms(&lab, "taken away again and again"), 0, "{}", lab.story());
+}
+
 #[test]
 fn a_route_of_ours_that_is_deleted_comes_back() {
     let mut lab = Spec::default().lab();

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use mpath_model::explain::Rule;
-use mpath_model::settings::Confirm;
+use mpath_model::settings::{Confirm, ProbeMode};
 use mpath_model::status::{GroupState, InterfaceState, Method};
 
 const QUIET: [&str; 0] = [];
@@ -42,6 +42,21 @@ fn with_nobody_to_ask_a_dead_port_is_found_and_repaired_and_the_living_ones_are_
         assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
         assert!(!lab.said().iter().any(|t| t.contains("eth1 of group g:")), "{:?}", lab.said());
     }
+}
+
+/// A sibling that nobody asks vouches for the link; the port that reaches it works. The two must not take turns.
+#[test]
+fn dead_targets_and_a_sibling_without_probes_do_not_make_a_nic_flap() {
+    let spec = Spec { probe: ProbeMode::TestAddress, ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups[0].interfaces[1].test_addresses.clear();
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(30));
+    lab.mark();
+    lab.net.host("192.0.2.1").alive = false;
+    lab.run(secs(60));
+    let failures = lab.said().iter().filter(|t| t.contains("NIC failure detected on eth0")).count();
+    assert!(failures <= 1, "{failures} failures: {}", lab.story());
 }
 
 #[test]

@@ -91,6 +91,9 @@ impl Daemon {
             }
             Err(error) => {
                 self.logger.say(Level::Err, error.to_string(), &[]);
+                // Without a new picture, what has been read is all that is known.
+                self.note_events(&stale);
+                self.queue.push_back(Input::Kernel(stale));
                 self.dump_again = Some(clock::now() + LISTEN_AGAIN);
             }
         }

@@ -350,6 +350,8 @@ impl World {
         if self.starving() {
             return;
         }
+        // To it, all that happened in the meantime happens now.
+        self.disturbed = self.now;
         let mut waiting: Vec<Input> = self.daemon.backlog.drain(..).collect();
         // SIGHUP is no queue, and the file is read when it is handled.
         let mut read = false;

@@ -197,3 +197,34 @@ fn lifetimes_are_renewed_three_times_in_each_interval() {
     }
     assert_eq!(renewed, [3250, 3500, 4000].map(|n| START + ms(n)));
 }
+
+#[test]
+fn a_renewal_that_comes_too_late_is_left_to_the_next_advert() {
+    let mut v = backup(0, false);
+    run(&mut v, START + ms(3000));
+    assert_eq!(tick(&mut v, START + ms(3250)), [Effect::Renew]);
+    // Stopped until then: the others wait for three seconds since the advert, and the kernel may be late.
+    assert_eq!(tick(&mut v, START + ms(3900)), []);
+    assert!(tick(&mut v, START + ms(4000)).contains(&Effect::Renew));
+}
+
+#[test]
+fn new_times_count_from_the_moment_they_are_given() {
+    let mut v = Vhid::new(Carp { advbase: 10, ..settings(0, false) }, Counter::new(100, 1));
+    v.moved(START, usable());
+    v.happen(START, Happening::Usable, 0, &mut |_| 0, &mut Vec::new());
+    run(&mut v, START + ms(30_000));
+    assert_eq!(v.state(), State::Master);
+    let now = START + ms(35_000);
+    v.settings.advbase = 1;
+    let mut out = Vec::new();
+    v.retimed(now, 0, &mut out);
+    assert!(matches!(out[..], [Effect::Send(_), Effect::Renew]), "{out:?}");
+    assert!(!v.overslept(now), "it is not taken for one that has slept");
+    assert!(v.deadline().is_some_and(|t| t <= now + ms(1000)));
+
+    let mut waits = backup(0, false);
+    waits.settings.advbase = 2;
+    waits.retimed(START + ms(100), 0, &mut out);
+    assert_eq!(waits.deadline(), Some(START + ms(6100)));
+}
