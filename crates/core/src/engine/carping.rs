@@ -70,7 +70,8 @@ impl Carps {
 
     /// Whether an address is a virtual one, which belongs to no group.
     pub(super) fn is_virtual(&self, addr: &IfAddr) -> bool {
-        self.vhids.iter().any(|v| v.settings.addresses.contains(addr))
+        let known = self.vhids.iter().map(|v| &v.settings);
+        known.chain(self.fresh.iter().flatten()).any(|s| s.addresses.contains(addr))
     }
 }
 

@@ -133,9 +133,8 @@ fn take_along(group: &mut Group, other: &Group) {
             group.addresses.push(HomedAddress { home, host, seen: false, missing: None, ..a.clone() });
         }
         if home.is_some() || known || test {
-            // One that is on its way home may still be anywhere.
-            let from = other.nics.iter().enumerate().filter(|(n, _)| other.retiring || *n == a.host);
-            group.lenders.extend(from.filter_map(|(_, nic)| nic.index));
+            // It may be on its way, with copies anywhere.
+            group.lenders.extend(other.nics.iter().filter_map(|nic| nic.index));
         }
     }
     for r in &other.routes {
@@ -195,7 +194,9 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
     let mut rest = old.retired();
     rest.failed = false;
     rest.moves.clear();
-    rest.condemned.extend(old.addresses.iter().filter(|a| a.declared && !still(a)).map(|a| a.addr));
+    // With another prefix length it is another address to the kernel.
+    let same = |a: &HomedAddress| new.iter().any(|g| g.addresses.iter().any(|d| d.addr == a.addr));
+    rest.condemned.extend(old.addresses.iter().filter(|a| a.declared && !same(a)).map(|a| a.addr));
     rest.addresses.retain(|a| !a.declared && !still(a) && !kept(old.nics[a.home].name()));
     rest.routes.retain(|r| !kept(old.nics[r.home].name()));
     for nic in &mut rest.nics {
@@ -211,8 +212,7 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
         let mut nics = g.nics.iter().filter(|n| old.nic_named(n.name()).is_some());
         nics.any(|n| crate::plan::configured(n).iter().any(|t| t.address == a.address))
     };
-    let wanted =
-        |g: &Group, a: &IfAddr| g.addresses.iter().any(|d| d.addr.address == a.address) || tested(g, a);
+    let wanted = |g: &Group, a: &IfAddr| g.addresses.iter().any(|d| d.addr == *a) || tested(g, a);
     rest.condemned.retain(|a| !new.iter().any(|g| wanted(g, a)));
     rest.leaving = (0..rest.nics.len()).filter(|n| !kept(rest.nics[*n].name())).collect();
     let leaving = !rest.leaving.is_empty();

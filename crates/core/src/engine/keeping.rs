@@ -46,7 +46,9 @@ impl Engine {
             for a in self.inventory.on(index).filter(|a| !self.carps.is_virtual(&a.addr)) {
                 if let Some(i) = known.get(&a.addr.address) {
                     let h = &mut self.groups[g].addresses[*i];
-                    if let Some(found) = h.found.as_mut().filter(|_| h.home == n && h.host == n) {
+                    if let Some(found) =
+                        h.found.as_mut().filter(|_| h.home == n && h.host == n && h.addr == a.addr)
+                    {
                         // Duplicate detection was left out by us: it is not what was found.
                         let nodad = found.flags & ifa::NODAD;
                         *found = a.clone();

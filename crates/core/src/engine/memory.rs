@@ -120,7 +120,9 @@ impl Engine {
                 host: name(r.host),
             }));
             p.laggs.extend(group.lagg.as_ref().and_then(crate::lagg::Lagg::memory));
-            p.nics.extend(group.nics.iter().map(|n| NicMemory {
+            // What a group in retirement remembers of a NIC is older than what a living one knows.
+            let told: BTreeSet<String> = p.nics.iter().map(|n| n.name.clone()).collect();
+            p.nics.extend(group.nics.iter().filter(|n| !told.contains(n.name())).map(|n| NicMemory {
                 name: n.name().to_string(),
                 index: n.index,
                 failed: n.failed,

@@ -64,7 +64,8 @@ impl Engine {
             let copy = |i| g.addresses.iter().any(|a| there(a, i));
             !(g.retiring && g.clean) || n.index.is_some_and(copy)
         };
-        let all = self.groups.iter().flat_map(|g| g.nics.iter().map(move |n| (g, n)));
+        let groups = self.groups.iter().filter(|g| !g.anonymous || g.lagg.is_some());
+        let all = groups.flat_map(|g| g.nics.iter().map(move |n| (g, n)));
         let busy: BTreeSet<&str> = all.filter(|(g, n)| busy(g, n)).map(|(_, n)| n.name()).collect();
         self.written.retain(|(i, _)| named.contains(i.as_str()));
         self.originals.retain(|(i, _), _| named.contains(i.as_str()) || inventory.link_named(i).is_some());

@@ -370,3 +370,51 @@ fn an_adopted_address_that_another_group_declares_is_that_groups() {
         assert_eq!(lab.where_is("192.0.2.60"), [ETH0], "broken {broken}: at last\n{}", lab.story());
     }
 }
+
+#[test]
+fn another_prefix_length_is_another_address() {
+    let (mut lab, _) = lab();
+    let held = |lab: &Lab| -> Vec<String> {
+        let all = lab.kernel.addresses.iter().filter(|a| a.addr.address == ip("192.0.2.10"));
+        all.map(|a| a.addr.to_string()).collect()
+    };
+    lab.reload(|s| s.groups[0].addresses[0].address = "192.0.2.10/25".parse().unwrap());
+    lab.run(secs(5));
+    assert_eq!(held(&lab), ["192.0.2.10/25"], "{}", lab.story());
+    lab.reload(|s| drop(s.groups[0].addresses.remove(0)));
+    lab.run(secs(5));
+    assert_eq!(held(&lab), [""; 0], "{}", lab.story());
+}
+
+#[test]
+fn who_waits_for_a_nic_in_retirement_does_not_speak_for_the_others() {
+    let (mut lab, _) = lab();
+    lab.kernel.remove_link(ETH0);
+    lab.deliver();
+    lab.run(secs(3));
+    lab.reload(|s| {
+        s.groups[0].interfaces.remove(0);
+        s.groups[0].addresses[0].home = "eth2".into();
+    });
+    lab.run(secs(3));
+    lab.ask(Command::Offline("eth1".into()));
+    lab.run(secs(3));
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(10));
+    assert_eq!(lab.state("eth1"), mpath_model::status::InterfaceState::Offline, "{}", lab.story());
+}
+
+#[test]
+fn a_second_address_of_the_same_number_is_not_what_was_found() {
+    let (mut lab, _) = lab();
+    lab.kernel.put(ETH0, "192.0.2.50/32");
+    lab.deliver();
+    lab.run(secs(3));
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(3));
+    let there = |lab: &Lab, nic, text: &str| {
+        lab.kernel.addresses.iter().any(|a| a.index == nic && a.addr == text.parse().unwrap())
+    };
+    let guest = [ETH1, ETH2].into_iter().find(|n| there(&lab, *n, "192.0.2.50/24"));
+    assert!(guest.is_some(), "{}", lab.story());
+}
