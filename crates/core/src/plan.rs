@@ -117,7 +117,9 @@ pub fn address_on_host(a: &HomedAddress, index: IfIndex) -> Address {
 
 /// Whether the address brings no prefix route of its own, so that mpathd provides one.
 fn needs_prefix_route(a: &HomedAddress) -> bool {
-    !a.addr.is_host() && (a.host != a.home || a.found.is_none())
+    // Found with our mark on it: a run of which nothing is remembered had put it there, without a route of the kernel's.
+    let marked = |f: &Address| f.protocol == PROTO_MPATHD && f.has(ifa::NOPREFIXROUTE);
+    !a.addr.is_host() && (a.host != a.home || a.found.as_ref().is_none_or(marked))
 }
 
 /// Members, and former members that still exist.

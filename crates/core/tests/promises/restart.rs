@@ -191,6 +191,24 @@ fn without_any_memory_installed_routes_are_kept() {
     healthy(&mut lab);
 }
 
+#[test]
+fn without_any_memory_a_moved_address_keeps_the_route_to_its_neighbours() {
+    let spec = Spec { data: Vec::new(), ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.put(ETH0, "192.0.2.50/24");
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    lab.persist = None;
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(5));
+    assert_eq!(lab.where_is("192.0.2.50"), [ETH1]);
+    let network = "192.0.2.0/24".parse().unwrap();
+    let route = |r: &mpath_model::Route| r.dst == network && r.metric == 0 && r.uses(ETH1);
+    assert!(lab.kernel.routes.iter().any(route), "{:?}", lab.kernel.routes);
+}
+
 // case 57
 #[test]
 fn a_failed_group_stays_failed_over_a_restart_and_comes_back() {
