@@ -146,7 +146,8 @@ impl Engine {
             KernelOp::Lagg(lagg) => self.lagg_done(lagg),
             KernelOp::SetSysctl { interface, key, value } => {
                 let at = (interface.clone(), *key);
-                let lasting = *key != Sysctl::RaDefrtrMetric && self.is_member(interface);
+                let members = !matches!(key, Sysctl::RaDefrtrMetric | Sysctl::DisableIpv6);
+                let lasting = members && self.is_member(interface);
                 if self.originals.get(&at) == Some(value) && !lasting {
                     self.originals.remove(&at);
                 }

@@ -163,8 +163,10 @@ fn claim_routes(group: &mut Group, inventory: &Inventory) {
                 && r.expires.is_none()
                 && !TABLES.contains(&r.table)
         };
-        for route in inventory.routes_through(link.index).filter(marked).cloned() {
+        for mut route in inventory.routes_through(link.index).filter(marked).cloned() {
             let index = link.index;
+            // The source address is what we gave it on the way; with that address it would go again.
+            route.prefsrc = None;
             group.routes.push(HomedRoute { route, index, home: n, host: n, missing: None, seen: false });
         }
     }

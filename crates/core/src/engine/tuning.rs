@@ -67,11 +67,19 @@ impl Engine {
         let groups = self.groups.iter().filter(|g| !g.anonymous || g.lagg.is_some());
         let all = groups.flat_map(|g| g.nics.iter().map(move |n| (g, n)));
         let busy: BTreeSet<&str> = all.filter(|(g, n)| busy(g, n)).map(|(_, n)| n.name()).collect();
+        let laggs = self.groups.iter().filter(|g| g.lagg.is_some());
+        let ports: BTreeSet<&str> = laggs.flat_map(|g| &g.nics).map(|n| n.name()).collect();
         self.written.retain(|(i, _)| named.contains(i.as_str()));
         self.originals.retain(|(i, _), _| named.contains(i.as_str()) || inventory.link_named(i).is_some());
         for ((interface, key), value) in &self.originals {
+            // A port may have no IPv6 of its own; whoever is none any more needs it back at once.
+            let freed = *key == Sysctl::DisableIpv6 && !ports.contains(interface.as_str());
             // Last of all: without them, taking one address off could take others along.
-            if !members.contains(interface) && !below(interface, key) && !busy.contains(interface.as_str()) {
+            if freed
+                || !members.contains(interface)
+                    && !below(interface, key)
+                    && !busy.contains(interface.as_str())
+            {
                 ops.push(KernelOp::SetSysctl { interface: interface.clone(), key: *key, value: *value });
             }
         }

@@ -418,3 +418,19 @@ fn a_second_address_of_the_same_number_is_not_what_was_found() {
     let guest = [ETH1, ETH2].into_iter().find(|n| there(&lab, *n, "192.0.2.50/24"));
     assert!(guest.is_some(), "{}", lab.story());
 }
+
+/// It had been a port of a lagg, which takes IPv6 off its ports, and was made a member while nobody ran.
+#[test]
+fn a_port_that_becomes_a_member_has_ipv6_again() {
+    let (mut lab, _) = lab();
+    let key = ("eth2".to_string(), Sysctl::DisableIpv6);
+    lab.kernel.sysctls.insert(key.clone(), 1);
+    lab.persist.as_mut().unwrap().sysctls.push((key.0.clone(), key.1, 0));
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(5));
+    assert_eq!(lab.kernel.sysctls[&key], 0, "{}", lab.story());
+    lab.mark();
+    lab.run(secs(60));
+    let again = lab.ops.iter().filter(|(_, op)| matches!(op, KernelOp::SetSysctl { .. })).count();
+    assert_eq!(again, 0, "{}", lab.story());
+}
