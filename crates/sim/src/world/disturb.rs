@@ -6,8 +6,8 @@ use crate::invariants::Tracked;
 use crate::lan::Nic;
 use mpath_core::Input;
 use mpath_core::input::Command;
-use mpath_model::Settings;
 use mpath_model::kernel::{KernelOp, Route};
+use mpath_model::{Family, IfIndex, Settings};
 use std::time::Duration;
 
 impl World {
@@ -19,8 +19,9 @@ impl World {
         self.duties.clear();
         let wanted = if calm { self.duties_of(fault) } else { Vec::new() };
         self.disturbed = self.now;
+        self.routes_go_with_nobody();
         self.do_fault(fault);
-        self.routes_go_with_down();
+        self.routes_go_with_nobody();
         self.sync_ports();
         let foreign = matches!(fault, Fault::DeleteDeclared { .. });
         self.note_presence(foreign);
@@ -146,12 +147,21 @@ impl World {
         }
     }
 
-    /// The routes of a NIC that is no member and is down: the kernel has none for it.
-    fn routes_go_with_down(&mut self) {
-        let up = |w: &World, nic: Nic| w.index[nic].and_then(|i| w.kernel.link(i)).is_some_and(|l| l.up);
-        let lost: Vec<Nic> =
-            (0..self.scenario.nics.len()).filter(|n| !self.is_member(*n) && !up(self, *n)).collect();
-        self.found_routes.retain(|(n, _)| !lost.contains(n));
+    /// The routes of a NIC that is no member and is down, or has lost its last address of their family: the kernel has none for
+    /// it.
+    fn routes_go_with_nobody(&mut self) {
+        let carries = |w: &World, nic: Nic, family: Family| {
+            let up = |i: &IfIndex| w.kernel.link(*i).is_some_and(|l| l.up);
+            let index = w.index[nic].filter(up);
+            index.is_some_and(|i| w.kernel.on(i).any(|a| a.addr.family() == family))
+        };
+        let nics = 0..self.scenario.nics.len();
+        let bare: Vec<(Nic, Family)> = nics
+            .filter(|n| !self.is_member(*n))
+            .flat_map(|n| Family::BOTH.map(|f| (n, f)))
+            .filter(|(n, f)| !carries(self, *n, *f))
+            .collect();
+        self.found_routes.retain(|(n, r)| !bare.contains(&(*n, r.dst.family())));
     }
 
     fn is_member(&self, nic: Nic) -> bool {
