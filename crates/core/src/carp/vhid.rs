@@ -173,7 +173,6 @@ impl Vhid {
         }
     }
 
-    /// Patience begins anew in both families.
     /// Its times have been changed: they count from now on, for the master by an advert that tells of them.
     pub fn retimed(&mut self, now: Time, demotion: i32, out: &mut Vec<Effect>) {
         match self.state {
@@ -186,6 +185,7 @@ impl Vhid {
         }
     }
 
+    /// Patience begins anew in both families.
     fn wait(&mut self, now: Time) {
         for family in Family::BOTH {
             let there = self.families().any(|f| f == family);

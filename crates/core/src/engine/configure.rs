@@ -194,9 +194,7 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
     let mut rest = old.retired();
     rest.failed = false;
     rest.moves.clear();
-    // With another prefix length it is another address to the kernel.
-    let same = |a: &HomedAddress| new.iter().any(|g| g.addresses.iter().any(|d| d.addr == a.addr));
-    rest.condemned.extend(old.addresses.iter().filter(|a| a.declared && !same(a)).map(|a| a.addr));
+    rest.condemned.extend(old.addresses.iter().filter(|a| a.declared).map(|a| a.addr));
     rest.addresses.retain(|a| !a.declared && !still(a) && !kept(old.nics[a.home].name()));
     rest.routes.retain(|r| !kept(old.nics[r.home].name()));
     for nic in &mut rest.nics {
@@ -207,7 +205,7 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
             rest.condemned.extend(installed);
         }
     }
-    // What is wanted again by now has not gone yet, perhaps, and must not go any more.
+    // What is wanted still or again must not go. With another prefix length it is another address to the kernel.
     let tested = |g: &Group, a: &IfAddr| {
         let mut nics = g.nics.iter().filter(|n| old.nic_named(n.name()).is_some());
         nics.any(|n| crate::plan::configured(n).iter().any(|t| t.address == a.address))

@@ -8,6 +8,7 @@ use super::Engine;
 use crate::action::Action;
 use crate::group::{Group, HomedAddress, HomedRoute, NicId, UNTOLD};
 use crate::inventory::Inventory;
+use crate::nic::Nic;
 use crate::persist::{self, NicMemory, Persistent};
 use mpath_model::kernel::{Route, TABLES};
 use mpath_model::{PROTO_MPATHD, Time};
@@ -121,8 +122,9 @@ impl Engine {
             }));
             p.laggs.extend(group.lagg.as_ref().and_then(crate::lagg::Lagg::memory));
             // What a group in retirement remembers of a NIC is older than what a living one knows.
-            let told: BTreeSet<String> = p.nics.iter().map(|n| n.name.clone()).collect();
-            p.nics.extend(group.nics.iter().filter(|n| !told.contains(n.name())).map(|n| NicMemory {
+            let living = |name: &str| self.groups.iter().any(|o| !o.retiring && o.nic_named(name).is_some());
+            let outdated = |n: &&Nic| group.retiring && living(n.name());
+            p.nics.extend(group.nics.iter().filter(|n| !outdated(n)).map(|n| NicMemory {
                 name: n.name().to_string(),
                 index: n.index,
                 failed: n.failed,

@@ -7,7 +7,7 @@ use crate::lan::Nic;
 use mpath_core::Input;
 use mpath_core::input::Command;
 use mpath_model::kernel::{KernelOp, Route};
-use mpath_model::{Family, IfIndex, Settings};
+use mpath_model::{Family, Settings};
 use std::time::Duration;
 
 impl World {
@@ -60,9 +60,6 @@ impl World {
                 if let Some(index) = self.index[nic].take() {
                     self.removed[nic] = true;
                     self.kernel.remove_link(index);
-                }
-                if !self.is_member(nic) {
-                    self.found_routes.retain(|(n, _)| *n != nic);
                 }
                 self.went_with(nic, own);
             }
@@ -147,21 +144,18 @@ impl World {
         }
     }
 
-    /// The routes of a NIC that is no member and is down, or has lost its last address of their family: the kernel has none for
-    /// it.
+    /// The routes of a NIC that is no member and is away, down, or without an address of their family: the kernel has none for it.
+    /// Looked at before a fault, which may make it a member again, and after it.
     fn routes_go_with_nobody(&mut self) {
-        let carries = |w: &World, nic: Nic, family: Family| {
-            let up = |i: &IfIndex| w.kernel.link(*i).is_some_and(|l| l.up);
-            let index = w.index[nic].filter(up);
-            index.is_some_and(|i| w.kernel.on(i).any(|a| a.addr.family() == family))
-        };
-        let nics = 0..self.scenario.nics.len();
-        let bare: Vec<(Nic, Family)> = nics
-            .filter(|n| !self.is_member(*n))
-            .flat_map(|n| Family::BOTH.map(|f| (n, f)))
-            .filter(|(n, f)| !carries(self, *n, *f))
-            .collect();
-        self.found_routes.retain(|(n, r)| !bare.contains(&(*n, r.dst.family())));
+        let mut found = std::mem::take(&mut self.found_routes);
+        found.retain(|(n, r)| self.is_member(*n) || self.carries(*n, r.dst.family()));
+        self.found_routes = found;
+    }
+
+    /// The NIC is up and has an address of the family.
+    fn carries(&self, nic: Nic, family: Family) -> bool {
+        let up = self.index[nic].filter(|i| self.kernel.link(*i).is_some_and(|l| l.up));
+        up.is_some_and(|i| self.kernel.on(i).any(|a| a.addr.family() == family))
     }
 
     fn is_member(&self, nic: Nic) -> bool {
