@@ -5,7 +5,7 @@
 use crate::action::{Action, Refusal};
 use crate::announce::Announcer;
 use crate::diag::Message;
-use crate::group::{Group, NicId};
+use crate::group::NicId;
 use crate::guard::Guard;
 use crate::input::{BatchId, Input, RequestId};
 use crate::inventory::Inventory;
@@ -29,6 +29,7 @@ mod claims;
 mod commands;
 mod configure;
 mod confirming;
+mod deadlines;
 mod explain;
 mod finding;
 mod foreign;
@@ -36,6 +37,7 @@ mod foresee;
 mod foresight;
 mod freeze;
 mod graying;
+mod groups;
 mod handover;
 mod holds;
 mod judging;
@@ -87,7 +89,7 @@ pub struct Engine {
     rounds: Rng,
     ident: u16,
     settings: Settings,
-    groups: Vec<Group>,
+    groups: groups::Groups,
     carps: carping::Carps,
     #[serde(skip)]
     inventory: Inventory,
@@ -150,7 +152,7 @@ impl Engine {
             rounds: Rng::new(seed ^ 0x6265_6163_6f6e),
             ident,
             settings: Settings::default(),
-            groups: Vec::new(),
+            groups: groups::Groups::default(),
             carps: carping::Carps::default(),
             inventory: Inventory::default(),
             started: false,
@@ -191,6 +193,9 @@ impl Engine {
     pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Action>) {
         self.now = now;
         let first = out.len();
+        if !matches!(input, Input::Tick | Input::Heard(_) | Input::SendFailed { .. }) {
+            self.groups.touch();
+        }
         self.carp_wake(now, out);
         match input {
             Input::Tick => self.tick(now, out),
@@ -213,49 +218,9 @@ impl Engine {
         if self.dirty && self.sees() {
             self.settle(now, out);
         }
+        self.refresh_deadlines();
         self.chronicle.note(now, &out[first..]);
         out[first..].sort_by_key(order);
-    }
-
-    /// When [`Input::Tick`] is due next.
-    pub fn next_deadline(&self) -> Option<Time> {
-        if !self.sees() {
-            return None;
-        }
-        let probes = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.link && n.index.is_some());
-        let probes =
-            probes.flat_map(|n| n.instances.iter().map(move |i| (n.failed, i))).map(|(failed, i)| {
-                i.decisive().filter(|_| !failed).map_or(i.schedule.next, |t| t.min(i.schedule.next))
-            });
-        let members =
-            self.groups.iter().enumerate().flat_map(|(g, x)| (0..x.nics.len()).map(move |n| (g, n)));
-        let doubts = members.filter_map(|(g, n)| self.confirm_deadline(g, n));
-        let damped = self.groups.iter().flat_map(|g| &g.nics).filter(|n| n.failed && n.link && !n.probed());
-        let damped = damped.filter_map(|n| n.damped_until(self.now));
-        let first = [
-            Some(self.scan_at),
-            probes.min(),
-            doubts.min(),
-            self.beacons_deadline(),
-            self.watch_deadline(),
-            damped.min(),
-            self.settling_deadline(),
-            self.batches.deadline(),
-            self.held.next(),
-            self.announcer.next(),
-            self.waiting.iter().map(|w| w.until).min(),
-            self.wish_due,
-            self.cooled(),
-            self.foresight.next(),
-            self.guard.deadline(),
-            self.proving_deadline(),
-            self.claims.next(),
-            self.lagg_deadline(),
-            self.groups.iter().filter_map(|g| g.grace).min(),
-            self.frozen.and_then(|f| f.until),
-            self.carp_deadline(),
-        ];
-        first.into_iter().flatten().min()
     }
 
     /// There is a picture of the kernel to decide by.
@@ -272,21 +237,23 @@ impl Engine {
             self.resynchronise(out);
         }
         self.end_freeze(now, out);
+        let groups = self.groups.take_due(now);
         // First: whoever answers again ends it, and with it the blame.
-        self.watch(now, out);
-        self.probe(now, out);
-        self.confirm(now, out);
-        self.beacons(now, out);
-        self.damping(now, out);
+        self.watch(now, &groups, out);
+        self.probe(now, &groups, out);
+        self.confirm(now, &groups, out);
+        self.beacons(now, &groups, out);
+        self.damping(now, &groups, out);
         let due = self.announcer.due(now);
         if !due.is_empty() {
             self.submit(now, due, out);
         }
         self.expire(now, out);
         self.end_fights(now, out);
-        self.end_grace(now);
+        self.end_grace(now, &groups);
         self.carp_tick(now, out);
-        self.dirty |= self.wish_due.is_some_and(|t| t <= now) || self.lagg_due(now);
+        self.dirty |= self.wish_due.is_some_and(|t| t <= now) || self.lagg_due(now, &groups);
+        self.end_distrust(now, &groups);
         self.prove(now, out);
         self.claim(now, out);
         self.prepare_plans(now, out);

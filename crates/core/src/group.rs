@@ -70,7 +70,7 @@ pub struct Group {
     /// A group of one for a NIC without a group (TRACK_INTERFACES_ONLY_WITH_GROUPS=no).
     pub anonymous: bool,
     /// The lagg whose ports these NICs are. Such a group is anonymous, too.
-    pub lagg: Option<Lagg>,
+    pub(crate) lagg: Option<Lagg>,
 }
 
 /// A data address and where it belongs.

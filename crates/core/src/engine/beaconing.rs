@@ -99,8 +99,8 @@ impl Beacons {
 
 impl Engine {
     /// Ends rounds and begins new ones.
-    pub(super) fn beacons(&mut self, now: Time, out: &mut Vec<Action>) {
-        for g in 0..self.groups.len() {
+    pub(super) fn beacons(&mut self, now: Time, groups: &[GroupId], out: &mut Vec<Action>) {
+        for &g in groups {
             if self.groups[g].beacons.next.is_some_and(|t| t > now) {
                 continue;
             }
@@ -130,13 +130,10 @@ impl Engine {
         }
     }
 
-    /// When the next round of some group is due.
-    pub(super) fn beacons_deadline(&self) -> Option<Time> {
-        let due = |g: GroupId| {
-            let next = self.groups[g].beacons.next.unwrap_or(self.now);
-            self.beacon_members(g).nth(1).map(|_| next)
-        };
-        (0..self.groups.len()).filter_map(due).min()
+    /// When the next round is due.
+    pub(super) fn beacons_deadline(&self, g: GroupId) -> Option<Time> {
+        let next = self.groups[g].beacons.next.unwrap_or(self.now);
+        self.beacon_members(g).nth(1).map(|_| next)
     }
 
     /// Members whose broadcasts must be heard: somebody has answered on them, so that their switch ports forward.

@@ -98,7 +98,7 @@ impl Engine {
     /// What concerns advertised default routes: their metric, and asking for them again.
     fn router_ops(&mut self, now: Time) -> Vec<KernelOp> {
         let mut ops = Vec::new();
-        for group in &self.groups {
+        for group in self.groups.iter() {
             for n in 0..group.nics.len() {
                 let at = (group.nics[n].name().to_string(), Sysctl::RaDefrtrMetric);
                 let original = self.originals.get(&at).copied();

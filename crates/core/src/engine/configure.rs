@@ -21,7 +21,7 @@ impl Engine {
         let leaving: Vec<Group> = old.iter().filter_map(|o| leftover(o, &groups)).collect();
         groups.extend(leaving);
         give_up_claimed(&mut groups);
-        self.groups = groups;
+        self.groups = groups.into();
         self.carps.configure(settings.carps.clone());
         self.settings = settings;
         self.dirty = true;

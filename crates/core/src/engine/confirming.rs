@@ -23,15 +23,17 @@ const PROXY_SUSPICION: Duration = Duration::from_secs(600);
 
 impl Engine {
     /// Begins and pursues doubts.
-    pub(super) fn confirm(&mut self, now: Time, out: &mut Vec<Action>) {
-        for g in 0..self.groups.len() {
+    pub(super) fn confirm(&mut self, now: Time, groups: &[GroupId], out: &mut Vec<Action>) {
+        for &g in groups {
             for n in 0..self.groups[g].nics.len() {
                 if !self.may_doubt(g, n) {
-                    self.groups[g].nics[n].confirm.rest();
+                    if self.groups[g].nics[n].confirm.doubting() {
+                        self.groups[g].nics[n].confirm.rest();
+                    }
                     continue;
                 }
                 if !self.groups[g].nics[n].confirm.doubting()
-                    && self.doubtful_at(now, g, n).is_some_and(|t| t <= now)
+                    && self.doubtful_at(g, n).is_some_and(|t| t <= now)
                 {
                     let candidates = self.candidates(g, n);
                     self.groups[g].nics[n].confirm.doubt(now, candidates);
@@ -58,7 +60,7 @@ impl Engine {
         if doubts.doubting() {
             return doubts.wake(self.now, group.detection.current());
         }
-        self.doubtful_at(self.now, g, n)
+        self.doubtful_at(g, n)
     }
 
     fn may_doubt(&self, g: GroupId, n: NicId) -> bool {
@@ -70,17 +72,19 @@ impl Engine {
             && !(nic.failed || nic.offline || group.failed || group.retiring)
     }
 
-    /// When the newest probe of some family, if nothing has been heard since, counts as missed.
-    fn doubtful_at(&self, now: Time, g: GroupId, n: NicId) -> Option<Time> {
+    /// When the newest probe of some family, if nothing has been heard since, counts as missed: no loss is believed in the
+    /// quiet period.
+    fn doubtful_at(&self, g: GroupId, n: NicId) -> Option<Time> {
         let group = &self.groups[g];
         let nic = &group.nics[n];
         let interval = group.detection.interval();
         let missed = |i: &Instance| {
             let p = i.ring.newest_first().next()?;
             let open = !matches!(p.fate, Fate::Acked(_)) && nic.confirm.life.is_none_or(|at| p.sent >= at);
-            open.then(|| missed_at(p.sent, p.deadline, interval))
+            let believed = i.quiet_until.unwrap_or_default();
+            open.then(|| missed_at(p.sent, p.deadline, interval).max(believed))
         };
-        nic.instances.iter().filter(|i| i.capable() && !i.quiet(now)).filter_map(missed).min()
+        nic.instances.iter().filter(|i| i.capable()).filter_map(missed).min()
     }
 
     /// Whom to ask: the targets of both families, then some neighbours, each by every method that the settings allow.

@@ -116,7 +116,7 @@ impl Engine {
             let host = |a: &crate::group::HomedAddress| (a.addr, Some(group.nics[a.host].name().to_string()));
             found.extend(group.addresses.iter().map(host));
         }
-        for group in &self.groups {
+        for group in self.groups.iter() {
             for gone in &group.condemned {
                 found.entry(*gone).or_insert(None);
             }

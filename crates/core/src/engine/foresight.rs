@@ -104,7 +104,7 @@ impl Engine {
         Engine {
             rng: self.rng.clone(),
             settings: Settings { daemon, ..Settings::default() },
-            groups: vec![group.clone()],
+            groups: vec![group.clone()].into(),
             inventory: self.inventory.clone(),
             started: true,
             settled_once: true,

@@ -186,8 +186,12 @@ impl Engine {
     }
 
     /// Whoever has not come back by now is emptied.
-    pub(super) fn end_grace(&mut self, now: Time) {
-        for group in self.groups.iter_mut().filter(|g| g.grace.is_some_and(|t| t <= now)) {
+    pub(super) fn end_grace(&mut self, now: Time, groups: &[GroupId]) {
+        for &g in groups {
+            if self.groups[g].grace.is_none_or(|t| t > now) {
+                continue;
+            }
+            let group = &mut self.groups[g];
             group.grace = None;
             group.nics.iter_mut().for_each(|n| n.trailing = false);
             self.dirty = true;

@@ -299,25 +299,23 @@ impl Engine {
     }
 
     /// When a lagg has something to do without being told.
-    pub(super) fn lagg_deadline(&self) -> Option<Time> {
-        let due = |group: &Group| {
-            let lagg = group.lagg.as_ref().filter(|_| !group.retiring)?;
-            let delay = lagg.settings.failback_delay;
-            let better = lagg.since.iter().take(lagg.active.unwrap_or(0)).flatten();
-            let settles = better.map(|s| *s + delay).filter(|t| lagg.settings.failback && *t > self.now);
-            settles.chain(lagg.draining.map(|(_, until)| until)).min()
-        };
-        self.groups.iter().filter_map(due).min()
+    pub(super) fn lagg_deadline(&self, g: GroupId) -> Option<Time> {
+        let group = &self.groups[g];
+        let lagg = group.lagg.as_ref().filter(|_| !group.retiring)?;
+        let delay = lagg.settings.failback_delay;
+        let better = lagg.since.iter().take(lagg.active.unwrap_or(0)).flatten();
+        let settles = better.map(|s| *s + delay).filter(|t| lagg.settings.failback && *t > self.now);
+        settles.chain(lagg.draining.map(|(_, until)| until)).min()
     }
 
-    pub(super) fn lagg_due(&self, now: Time) -> bool {
+    pub(super) fn lagg_due(&self, now: Time, groups: &[GroupId]) -> bool {
         let delay = |l: &Lagg| l.settings.failback_delay;
         let settled = |l: &Lagg| {
             let better = l.since.iter().take(l.active.unwrap_or(0)).flatten();
             l.settings.failback && better.into_iter().any(|s| now - *s >= delay(l))
         };
         let drained = |l: &Lagg| l.draining.is_some_and(|(_, until)| until <= now);
-        self.groups.iter().filter_map(|g| g.lagg.as_ref()).any(|l| settled(l) || drained(l))
+        groups.iter().filter_map(|g| self.groups[*g].lagg.as_ref()).any(|l| settled(l) || drained(l))
     }
 
     /// Link-layer address with which a NIC speaks on the wire: a port of a lagg that is not active must not use the lagg's, or

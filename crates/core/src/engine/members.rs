@@ -80,9 +80,9 @@ impl Engine {
     }
 
     /// When a NIC that was set up has settled.
-    pub(super) fn settling_deadline(&self) -> Option<Time> {
-        let members = self.groups.iter().filter(|g| !g.retiring).flat_map(|g| &g.nics);
-        members.filter_map(|n| n.raised).min().map(|t| t + SETTLING)
+    pub(super) fn settling_deadline(&self, g: GroupId) -> Option<Time> {
+        let group = Some(&self.groups[g]).filter(|g| !g.retiring)?;
+        group.nics.iter().filter_map(|n| n.raised).min().map(|t| t + SETTLING)
     }
 
     /// What was on a NIC that went down or away is lost, not deleted on purpose, even if it is back already.
@@ -262,15 +262,14 @@ impl Engine {
     }
 
     /// Flap damping and settling that have run out.
-    pub(super) fn damping(&mut self, now: Time, out: &mut Vec<Action>) {
-        for g in 0..self.groups.len() {
+    pub(super) fn damping(&mut self, now: Time, groups: &[GroupId], out: &mut Vec<Action>) {
+        for &g in groups {
             if self.groups[g].retiring {
                 continue;
             }
             for n in 0..self.groups[g].nics.len() {
-                let nic = &mut self.groups[g].nics[n];
-                if nic.raised.is_some_and(|t| now - t >= SETTLING) {
-                    nic.raised = None;
+                if self.groups[g].nics[n].raised.is_some_and(|t| now - t >= SETTLING) {
+                    self.groups[g].nics[n].raised = None;
                     self.dirty = true;
                     self.check_repair(now, g, n, out);
                 }

@@ -24,7 +24,7 @@ impl Engine {
         let then = memory.settings.clone().filter(|s| **s != wanted);
         let changed = then.is_some();
         if let Some(then) = then {
-            self.groups.clear();
+            self.groups = Default::default();
             self.configure(*then);
         }
         self.recall(&memory, None);
@@ -104,7 +104,7 @@ impl Engine {
     fn persistent(&self) -> Persistent {
         let mut p = Persistent { version: persist::VERSION, ..Persistent::default() };
         p.demotion = self.carps.operator();
-        for group in &self.groups {
+        for group in self.groups.iter() {
             let name = |n: NicId| group.nics[n].name().to_string();
             p.addresses.extend(group.addresses.iter().map(|a| persist::HomedAddress {
                 addr: a.addr,

@@ -28,9 +28,9 @@ fn all_hosts(family: Family) -> IpAddr {
 const ASK_NEIGHBOURS: usize = 2;
 
 impl Engine {
-    /// Examines all instances whose time has come.
-    pub(super) fn probe(&mut self, now: Time, out: &mut Vec<Action>) {
-        for g in 0..self.groups.len() {
+    /// Examines all instances of some groups whose time has come.
+    pub(super) fn probe(&mut self, now: Time, groups: &[GroupId], out: &mut Vec<Action>) {
+        for &g in groups {
             for n in 0..self.groups[g].nics.len() {
                 for i in 0..self.groups[g].nics[n].instances.len() {
                     let nic = &self.groups[g].nics[n];

@@ -88,18 +88,29 @@ impl Engine {
 
     /// When the next question or verdict is due.
     pub(super) fn proving_deadline(&self) -> Option<Time> {
-        let trust = self.groups.iter().flat_map(|g| &g.nics).filter_map(|n| n.distrusted);
-        self.proofs.iter().map(Proof::due).chain(trust).min()
+        self.proofs.iter().map(Proof::due).min()
+    }
+
+    /// When the first NIC of a group is trusted again.
+    pub(super) fn distrust_deadline(&self, g: GroupId) -> Option<Time> {
+        self.groups[g].nics.iter().filter_map(|n| n.distrusted).min()
+    }
+
+    /// Trusts NICs again whose time is over.
+    pub(super) fn end_distrust(&mut self, now: Time, groups: &[GroupId]) {
+        for &g in groups {
+            if self.distrust_deadline(g).is_none_or(|t| t > now) {
+                continue;
+            }
+            for nic in self.groups[g].nics.iter_mut().filter(|n| n.distrusted.is_some_and(|t| t <= now)) {
+                nic.distrusted = None;
+            }
+            self.dirty = true;
+        }
     }
 
     /// Asks and judges whatever is due.
     pub(super) fn prove(&mut self, now: Time, out: &mut Vec<Action>) {
-        for nic in self.groups.iter_mut().flat_map(|g| &mut g.nics) {
-            if nic.distrusted.is_some_and(|t| t <= now) {
-                nic.distrusted = None;
-                self.dirty = true;
-            }
-        }
         self.drop_proofs();
         let (due, rest): (Vec<Proof>, Vec<Proof>) =
             std::mem::take(&mut self.proofs).into_iter().partition(|p| p.due() <= now);

@@ -83,8 +83,8 @@ impl Watch {
 
 impl Engine {
     /// Begins and ends watches, and their rounds.
-    pub(super) fn watch(&mut self, now: Time, out: &mut Vec<Action>) {
-        for g in 0..self.groups.len() {
+    pub(super) fn watch(&mut self, now: Time, groups: &[GroupId], out: &mut Vec<Action>) {
+        for &g in groups {
             if self.blind_from(g).is_none_or(|t| t > now) {
                 if self.groups[g].watch.running() {
                     self.end_watch(now, g);
@@ -104,9 +104,8 @@ impl Engine {
     }
 
     /// When something is to be done about a watch.
-    pub(super) fn watch_deadline(&self) -> Option<Time> {
-        let due = |g: GroupId| self.groups[g].watch.next.or_else(|| self.blind_from(g));
-        (0..self.groups.len()).filter_map(due).min()
+    pub(super) fn watch_deadline(&self, g: GroupId) -> Option<Time> {
+        self.groups[g].watch.next.or_else(|| self.blind_from(g))
     }
 
     /// When a group whose members hear no more answers is to be watched.
