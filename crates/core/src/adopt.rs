@@ -8,10 +8,8 @@ use std::net::IpAddr;
 
 /// The configured test addresses of the members of a group, link-local ones aside.
 pub fn test_addresses(group: &Group) -> impl Iterator<Item = IpAddr> + '_ {
-    group.interfaces.iter().flat_map(|i| &i.test_addresses).filter_map(|t| match t {
-        TestAddress::Address(a) => Some(a.address),
-        TestAddress::LinkLocal => None,
-    })
+    let written = group.interfaces.iter().flat_map(|i| &i.test_addresses);
+    written.filter_map(TestAddress::address).map(|a| a.address)
 }
 
 /// Whether an address is a configured test address of any member of the group.

@@ -182,6 +182,11 @@ impl Group {
         }
     }
 
+    /// A NIC that is tracked without a group: nobody stands in for it.
+    pub fn is_lone(&self) -> bool {
+        self.anonymous && self.lagg.is_none()
+    }
+
     /// The address is on its way out.
     pub fn lets_go(&self, a: &Address) -> bool {
         a.protocol == mpath_model::PROTO_MPATHD && self.condemned.contains(&a.addr)

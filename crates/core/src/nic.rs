@@ -17,7 +17,7 @@ use crate::probe::confirm::Confirm;
 use crate::probe::instance::Instance;
 use crate::probe::ring::{Fate, Probe};
 use mpath_model::addr::Family;
-use mpath_model::settings::Interface;
+use mpath_model::settings::{Interface, TestAddress};
 use mpath_model::{IfAddr, IfIndex, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -132,6 +132,16 @@ impl Nic {
     /// Name.
     pub fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    /// The test addresses written out in its configuration: link-local ones that are not are whatever the NIC has.
+    pub fn test_addresses(&self) -> impl Iterator<Item = IfAddr> + '_ {
+        self.settings.test_addresses.iter().filter_map(TestAddress::address)
+    }
+
+    /// One of them has this number, whatever its prefix length.
+    pub fn is_test_address(&self, address: &IpAddr) -> bool {
+        self.test_addresses().any(|t| t.address == *address)
     }
 
     /// May carry data: it exists and nothing speaks against it.

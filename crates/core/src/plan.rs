@@ -215,7 +215,7 @@ fn stray_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'
 /// What mpathd installed and is not configured any more goes; so does a copy on another NIC of what has become a test
 /// address.
 fn condemned(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_>) {
-    let tests = group.nics.iter().flat_map(|n| configured(n).into_iter().map(move |t| (n.index, t.address)));
+    let tests = group.nics.iter().flat_map(|n| n.test_addresses().map(move |t| (n.index, t.address)));
     let tests: Vec<_> = tests.collect();
     let members = interfaces(group).chain(group.lenders.iter().copied());
     for index in members.filter(|i| !group.retiring || group.former.contains(i)) {
@@ -260,7 +260,7 @@ fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
         let Some(link) = link(group, inv, id) else {
             continue;
         };
-        let wanted: Vec<IfAddr> = if nic.offline { Vec::new() } else { configured(nic) };
+        let wanted: Vec<IfAddr> = nic.test_addresses().filter(|_| !nic.offline).collect();
         for addr in &wanted {
             let free = !inv.is_own(&addr.address) || mpath_model::addr::is_link_local6(&addr.address);
             let there = inv.at(link.index, &addr.address).next().is_some();
@@ -272,7 +272,7 @@ fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
         // Taking the last address off a NIC takes its routes too: data goes first.
         let busy = group.hosted(id).next().is_some() || has_data_copy(group, inv, link.index);
         let going = |a: &Address| {
-            let named = configured(nic).iter().any(|c| c.address == a.addr.address);
+            let named = nic.is_test_address(&a.addr.address);
             if nic.offline {
                 named && !busy
             } else {
@@ -287,18 +287,6 @@ fn test_addresses(group: &Group, inv: &Inventory, plan: &mut Plan, hold: Hold<'_
 
 fn has_data_copy(group: &Group, inv: &Inventory, index: IfIndex) -> bool {
     group.addresses.iter().any(|a| inv.at(index, &a.addr.address).next().is_some())
-}
-
-/// The test addresses written out in the configuration of a NIC.
-pub fn configured(nic: &crate::nic::Nic) -> Vec<IfAddr> {
-    nic.settings
-        .test_addresses
-        .iter()
-        .filter_map(|t| match t {
-            mpath_model::settings::TestAddress::Address(a) => Some(*a),
-            mpath_model::settings::TestAddress::LinkLocal => None,
-        })
-        .collect()
 }
 
 /// What a request is about, for messages: `RTM_NEWADDR 192.0.2.10/24 on eth1`.

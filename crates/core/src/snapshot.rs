@@ -13,7 +13,7 @@ use std::net::IpAddr;
 /// The whole picture.
 pub fn snapshot(version: &str, groups: &[Group], inv: &Inventory) -> Status {
     let named = groups.iter().filter(|g| !g.anonymous && !g.retiring);
-    let ungrouped = groups.iter().filter(|g| g.anonymous && g.lagg.is_none());
+    let ungrouped = groups.iter().filter(|g| g.is_lone());
     Status {
         version: version.to_string(),
         unsaved: false,

@@ -194,6 +194,16 @@ pub enum TestAddress {
     LinkLocal,
 }
 
+impl TestAddress {
+    /// The address, if it is written as one.
+    pub fn address(&self) -> Option<IfAddr> {
+        match self {
+            TestAddress::Address(a) => Some(*a),
+            TestAddress::LinkLocal => None,
+        }
+    }
+}
+
 /// `[[group.address]]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataAddress {

@@ -457,8 +457,8 @@ enum Unit {
 impl Unit {
     fn address(&self) -> Option<IfAddr> {
         match self {
-            Unit::Data(a) | Unit::Adopted(a) | Unit::Test(TestAddress::Address(a)) => Some(*a),
-            Unit::Test(TestAddress::LinkLocal) => None,
+            Unit::Data(a) | Unit::Adopted(a) => Some(*a),
+            Unit::Test(t) => t.address(),
         }
     }
 }

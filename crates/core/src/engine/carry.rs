@@ -132,6 +132,6 @@ impl Engine {
     ) -> Option<&mut crate::nic::Nic> {
         let (g, n) = self.nic_at(index)?;
         let nic = &mut self.groups[g].nics[n];
-        plan::configured(nic).iter().any(|c| c.address == addr.address).then_some(nic)
+        nic.is_test_address(&addr.address).then_some(nic)
     }
 }

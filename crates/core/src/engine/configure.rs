@@ -31,9 +31,8 @@ impl Engine {
     /// NICs tracked without a group: each one is an anonymous group of one (mpathd-behaviour.md 3.1).
     pub(super) fn sync_ungrouped(&mut self) {
         let track = !self.settings.detection.track_interfaces_only_with_groups;
-        let grouped = |name: &str, groups: &[Group]| {
-            groups.iter().any(|g| (!g.anonymous || g.lagg.is_some()) && g.nic_named(name).is_some())
-        };
+        let grouped =
+            |name: &str, groups: &[Group]| groups.iter().any(|g| !g.is_lone() && g.nic_named(name).is_some());
         let wanted: Vec<String> = self
             .inventory
             .links
@@ -43,9 +42,9 @@ impl Engine {
             .filter(|l| !grouped(&l.name, &self.groups))
             .map(|l| l.name.clone())
             .collect();
-        self.groups.retain(|g| !g.anonymous || g.lagg.is_some() || wanted.contains(&g.settings.name));
+        self.groups.retain(|g| !g.is_lone() || wanted.contains(&g.settings.name));
         for name in wanted {
-            if !self.groups.iter().any(|g| g.anonymous && g.lagg.is_none() && g.settings.name == name) {
+            if !self.groups.iter().any(|g| g.is_lone() && g.settings.name == name) {
                 self.groups.push(anonymous(&name, &self.settings.detection));
                 self.refresh_targets = true;
             }
@@ -208,7 +207,7 @@ fn leftover(old: &Group, new: &[Group]) -> Option<Group> {
     // What is wanted still or again must not go. With another prefix length it is another address to the kernel.
     let tested = |g: &Group, a: &IfAddr| {
         let mut nics = g.nics.iter().filter(|n| old.nic_named(n.name()).is_some());
-        nics.any(|n| crate::plan::configured(n).iter().any(|t| t.address == a.address))
+        nics.any(|n| n.is_test_address(&a.address))
     };
     let wanted = |g: &Group, a: &IfAddr| g.addresses.iter().any(|d| d.addr == *a) || tested(g, a);
     rest.condemned.retain(|a| !new.iter().any(|g| wanted(g, a)));

@@ -164,14 +164,13 @@ impl Engine {
             return None;
         }
         let nics = &self.groups[g].nics;
-        let net = crate::plan::configured(&nics[n]).into_iter().find(|a| a.address == source)?;
+        let net = nics[n].test_addresses().find(|a| a.address == source)?;
         if let Some(router) = self.routers(g).into_iter().find(|r| Family::of(r) == i.family) {
             return Some(format!(
                 "test address {net} is in another subnet than target {router}, so that nobody can be asked from it"
             ));
         }
-        let mut siblings =
-            nics.iter().flat_map(|o| crate::plan::configured(o).into_iter().map(move |a| (a, o.name())));
+        let mut siblings = nics.iter().flat_map(|o| o.test_addresses().map(move |a| (a, o.name())));
         let (other, name) =
             siblings.find(|(a, _)| Family::of(&a.address) == i.family && !a.contains(&source))?;
         Some(format!(

@@ -67,7 +67,7 @@ impl Engine {
     fn keeps_test_address(&self, a: &Address) -> bool {
         self.groups.iter().filter(|g| !g.retiring && !g.anonymous).any(|g| {
             let nic = g.nic_at(a.index).map(|n| &g.nics[n]).filter(|n| !n.offline);
-            nic.is_some_and(|n| crate::plan::configured(n).iter().any(|c| c.address == a.addr.address))
+            nic.is_some_and(|n| n.is_test_address(&a.addr.address))
         })
     }
 

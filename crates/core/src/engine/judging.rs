@@ -29,8 +29,7 @@ impl Engine {
             return;
         }
         let group = &self.groups[g];
-        let alone = group.anonymous && group.lagg.is_none();
-        let verdict = if alone {
+        let verdict = if group.is_lone() {
             Verdict::NicFailure
         } else {
             verdict::decide(&self.witnesses(g, n), self.groups[g].failed, cause)

@@ -81,7 +81,6 @@ impl Engine {
     fn claim_test_addresses(&mut self, g: GroupId) {
         for nic in &mut self.groups[g].nics {
             let Some(index) = nic.index else { continue };
-            let configured = plan::configured(nic);
             let marks = self.inventory.marks.kept();
             let made = |a: &&Address| {
                 let ours = plan::test_address(index, a.addr);
@@ -90,8 +89,7 @@ impl Engine {
                 a.protocol == PROTO_MPATHD || (told && !marks)
             };
             for a in self.inventory.on(index).filter(made) {
-                let ours = configured.iter().any(|c| c.address == a.addr.address);
-                if ours && !nic.installed.contains(&a.addr) {
+                if nic.is_test_address(&a.addr.address) && !nic.installed.contains(&a.addr) {
                     nic.installed.push(a.addr);
                 }
             }

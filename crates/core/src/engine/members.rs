@@ -5,7 +5,6 @@ use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
 use crate::nic::SETTLING;
-use crate::plan;
 use mpath_model::kernel::{Address, Inventory, KernelEvent};
 use mpath_model::{Family, IfAddr, IfIndex, Time};
 
@@ -109,8 +108,8 @@ impl Engine {
         }
         for group in self.groups.iter_mut().filter(|g| !g.retiring) {
             let Some(n) = group.nic_at(gone.index) else { continue };
-            let tests = plan::configured(&group.nics[n]);
-            let kept = group.hosted(n).any(|a| a.declared && four(&a.addr)) || tests.iter().any(four);
+            let tested = group.nics[n].test_addresses().any(|a| four(&a));
+            let kept = tested || group.hosted(n).any(|a| a.declared && four(&a.addr));
             let routes = group.routes.iter_mut().filter(|r| kept && r.host == n && four(&r.route.dst));
             routes.for_each(|r| (r.seen, r.missing) = (false, None));
         }

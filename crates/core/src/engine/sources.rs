@@ -203,8 +203,7 @@ impl Engine {
         match (i.source, family) {
             (Source::Echo(_), Family::Inet6) => is_link_local6(target),
             (Source::Echo(source), Family::Inet) => {
-                let configured = crate::plan::configured(nic);
-                configured.iter().any(|a| a.address == source && a.contains(target))
+                nic.test_addresses().any(|a| a.address == source && a.contains(target))
                     || self.inventory.at(index, &source).any(|a| a.addr.contains(target))
             }
             (Source::Solicit, _) if is_link_local6(target) => true,

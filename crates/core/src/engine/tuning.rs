@@ -64,7 +64,7 @@ impl Engine {
             let copy = |i| g.addresses.iter().any(|a| there(a, i));
             !(g.retiring && g.clean) || n.index.is_some_and(copy)
         };
-        let groups = self.groups.iter().filter(|g| !g.anonymous || g.lagg.is_some());
+        let groups = self.groups.iter().filter(|g| !g.is_lone());
         let all = groups.flat_map(|g| g.nics.iter().map(move |n| (g, n)));
         let busy: BTreeSet<&str> = all.filter(|(g, n)| busy(g, n)).map(|(_, n)| n.name()).collect();
         let laggs = self.groups.iter().filter(|g| g.lagg.is_some());

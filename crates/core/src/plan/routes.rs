@@ -5,7 +5,7 @@
 //! of its own from 7700 up, so that lookups bound to the NIC work; the NIC that hosts the first data address
 //! of P gets `P dev NIC src ADDRESS` at the best metric.
 
-use super::{Hold, Plan, configured, link, needs_prefix_route, tables};
+use super::{Hold, Plan, link, needs_prefix_route, tables};
 use crate::group::{Group, HomedAddress, HomedRoute, NicId};
 use crate::inventory::{Inventory, is_daemons};
 use crate::nic::Nic;
@@ -115,7 +115,7 @@ fn reachable(group: &Group, inv: &Inventory, host: NicId, index: IfIndex, gatewa
     };
     is_link_local6(gateway)
         || group.hosted(host).any(|a| a.addr.contains(gateway) && !bare(a))
-        || configured(nic).iter().any(|a| a.contains(gateway) && ours(nic, inv, index, &a.address))
+        || nic.test_addresses().any(|a| a.contains(gateway) && ours(nic, inv, index, &a.address))
         || inv.on(index).any(|a| a.addr.contains(gateway) && !a.has(ifa::NOPREFIXROUTE))
         || inv.routes_through(index).any(|r| r.hops[0].gateway.is_none() && r.dst.contains(gateway))
 }
@@ -265,7 +265,7 @@ fn prefix_routes(group: &Group, inv: &Inventory, plan: &Plan) -> Vec<Route> {
         };
         let data = group.hosted(id).filter(|a| needs_prefix_route(a)).map(|a| a.addr);
         let there = |t: &IfAddr| ours(nic, inv, l.index, &t.address) || plan.puts(l.index, &t.address);
-        let tests = configured(nic).into_iter().filter(|t| !nic.offline && there(t));
+        let tests = nic.test_addresses().filter(|t| !nic.offline && there(t));
         let mut done: BTreeSet<IfAddr> = BTreeSet::new();
         for addr in data.chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
             if done.insert(addr.network()) {
@@ -326,7 +326,7 @@ fn best_host(
         let nics = (0..group.nics.len()).filter(|n| group.nics[*n].usable());
         nics.filter_map(|n| Some((n, up(n)?))).find_map(|(n, index)| {
             let found = inv.on(index).map(|a| a.addr).filter(|a| a.network() == *network);
-            let tests = configured(&group.nics[n]).into_iter().filter(|t| t.network() == *network);
+            let tests = group.nics[n].test_addresses().filter(|t| t.network() == *network);
             found.chain(tests).next().map(|a| (a, index))
         })
     })

@@ -91,12 +91,7 @@ impl Picture {
             group.addresses.iter().filter(|a| a.home == link.name).map(|a| a.address).collect();
         let members = self.settings.groups.iter().flat_map(|g| &g.interfaces);
         let configured = members.filter(|i| i.name == link.name).flat_map(|i| &i.test_addresses);
-        let tests: Vec<IfAddr> = configured
-            .filter_map(|t| match t {
-                TestAddress::Address(a) => Some(*a),
-                TestAddress::LinkLocal => None,
-            })
-            .collect();
+        let tests: Vec<IfAddr> = configured.filter_map(TestAddress::address).collect();
         order.extend(&tests);
         let others: Vec<IfAddr> = link.addresses.iter().filter(|a| !same(&order, a)).copied().collect();
         order.extend(others);
