@@ -434,3 +434,78 @@ fn a_port_that_becomes_a_member_has_ipv6_again() {
     let again = lab.ops.iter().filter(|(_, op)| matches!(op, KernelOp::SetSysctl { .. })).count();
     assert_eq!(again, 0, "{}", lab.story());
 }
+
+/// The last move was not over when the home changed groups: copies lie where the move before it had put them.
+#[test]
+fn who_changes_groups_in_the_middle_of_a_move_leaves_no_copy() {
+    let spec = Spec { nics: 4, data: vec![], ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.put(ETH0, "192.0.2.50/24");
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    assert_eq!(lab.where_is("192.0.2.50"), [ETH1]);
+    lab.kernel.refuse.push((|op| matches!(op, KernelOp::DelAddress { index: ETH1, .. }), 16));
+    lab.carrier(&[ETH1], false);
+    lab.run(secs(1));
+    assert_eq!(lab.where_is("192.0.2.50"), [ETH1, ETH2]);
+    lab.reload(|s| {
+        let mut other = s.groups[0].clone();
+        other.name = "h".into();
+        let old = &mut s.groups[0].interfaces;
+        other.interfaces = vec![old.remove(0), old.remove(2)];
+        s.groups.push(other);
+    });
+    lab.kernel.refuse.clear();
+    lab.run(secs(30));
+    assert_eq!(lab.where_is("192.0.2.50"), [5], "{}", lab.story());
+}
+
+/// It is looked at alone, and nothing is done to it; it was a member when somebody wrote the journal.
+#[test]
+fn a_nic_that_is_tracked_alone_has_its_sysctls_again() {
+    let spec = spec();
+    let mut settings = spec.settings();
+    settings.detection.track_interfaces_only_with_groups = false;
+    settings.groups[0].interfaces.remove(2);
+    let mut lab = Lab::start(1, settings, found(&spec), spec.net(), None);
+    lab.run(secs(20));
+    let key = ("eth2".to_string(), Sysctl::ArpIgnore);
+    lab.kernel.sysctls.insert(key.clone(), 1);
+    lab.persist.as_mut().unwrap().sysctls.push((key.0.clone(), key.1, 0));
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(5));
+    assert_eq!(lab.kernel.sysctls[&key], 0, "{}", lab.story());
+}
+
+/// The daemon dies as master and starts again in a group that adopts whatever it finds.
+#[test]
+fn a_virtual_address_that_a_crash_left_behind_is_not_adopted() {
+    let spec = Spec { nics: 2, data: vec![], ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups[0].adopt = settings::Adopt::All;
+    settings.carps.push(settings::Carp {
+        over: mpath_model::carp::Over::Interface("eth0".into()),
+        vhid: 7,
+        passphrase: settings::PassphraseSource::None,
+        advbase: 1,
+        advskew: 0,
+        preempt: false,
+        vmac: false,
+        peer: None,
+        peer6: None,
+        replay: settings::Replay::Loop,
+        addresses: vec!["192.0.2.100/24".parse().unwrap()],
+    });
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(20));
+    assert_eq!(lab.where_is("192.0.2.100"), [ETH0], "{}", lab.story());
+    let mut lab = lab.restart(secs(1));
+    lab.run(secs(1));
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(10));
+    let adopted = |a: &mpath_model::status::DataAddress| a.address.address == ip("192.0.2.100");
+    assert!(!lab.group().addresses.iter().any(adopted), "{}", lab.story());
+    assert!(!lab.where_is("192.0.2.100").contains(&ETH1), "{}", lab.story());
+}
