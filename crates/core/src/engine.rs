@@ -5,7 +5,7 @@
 use crate::action::{Action, Refusal};
 use crate::announce::Announcer;
 use crate::diag::Message;
-use crate::group::NicId;
+use crate::group::{NicId, UNTOLD};
 use crate::guard::Guard;
 use crate::input::{BatchId, Input, RequestId};
 use crate::inventory::Inventory;
@@ -305,6 +305,12 @@ impl Engine {
             group.frozen = self.frozen.is_some();
             if crate::placement::place(group, &has_family) {
                 emptied.extend(group.moves.iter().filter(|m| !before.contains(m)).map(|m| (g, m.from)));
+            }
+            for a in &mut group.addresses {
+                // Whoever leaves a place is announced wherever he comes to be, be it there again: what was to be announced
+                // is forgotten now, and a copy elsewhere may have answered for him.
+                let host = group.nics[a.host].index;
+                a.told = a.told.map(|at| if Some(at) == host { at } else { UNTOLD });
             }
             for nic in 0..group.nics.len() {
                 let away = group.addresses.iter().any(|a| a.home == nic && a.host != nic);

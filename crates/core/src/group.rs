@@ -16,7 +16,8 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Position of a NIC in its group.
 pub type NicId = usize;
 
-/// No interface: an earlier run may have moved the address, and died before it had told everybody.
+/// No interface: nobody knows what the neighbours believe. An earlier run may have died before it had told everybody, or
+/// an address has left its place before all announcements were made.
 pub const UNTOLD: IfIndex = 0;
 
 /// Hosts whose MACs are remembered for each group.

@@ -1,7 +1,8 @@
 //! Moves against a kernel that has its own mind (mpathd-behaviour.md 3.13): cases 39 to 42 and 60.
 
 use crate::common::*;
-use mpath_model::kernel::{KernelOp, Sysctl, ifa};
+use mpath_core::Input;
+use mpath_model::kernel::{KernelEvent, KernelOp, Sysctl, ifa};
 use mpath_model::{Event, EventKind, Time};
 use std::net::IpAddr;
 
@@ -173,6 +174,32 @@ fn each_moved_address_is_announced_again_and_again_also_on_failback() {
             assert!(times[7] - times[0] > secs(29));
         }
     }
+}
+
+/// Its port flaps while the kernel is busy with something else, so that nothing is asked for; what was still to be announced
+/// was about a place that it had left for a moment.
+#[test]
+fn an_address_that_left_its_place_for_a_moment_is_announced_there_again() {
+    let spec = Spec { probe: mpath_model::settings::ProbeMode::Link, four: false, ..Spec::default() };
+    let mut lab = spec.lab();
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(2));
+    lab.carrier(&[ETH0], true);
+    lab.run(secs(1));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
+    lab.mark();
+    let key = ("eth1".to_string(), Sysctl::ArpIgnore);
+    lab.kernel.sysctls.insert(key.clone(), 0);
+    lab.feed(Input::Kernel(vec![KernelEvent::Sysctl(key.0, key.1, 0)]));
+    for up in [false, true] {
+        lab.kernel.change_link(ETH0, |l| l.running = up);
+        let events = lab.kernel.take_events();
+        lab.feed(Input::Kernel(events));
+    }
+    assert_eq!(lab.ops.len(), 1, "nothing but the sysctl");
+    lab.run(secs(40));
+    assert!(announced(&lab).len() >= 8, "{}", lab.story());
+    assert!(announced(&lab).iter().all(|(_, i, _)| *i == ETH0), "{}", lab.story());
 }
 
 // case 41
