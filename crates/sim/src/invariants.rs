@@ -9,8 +9,8 @@ pub use duty::Duty;
 
 use crate::lan::{Nic, Path};
 use crate::world::{Hostile, World};
-use mpath_core::Action;
-use mpath_model::kernel::{KernelOp, ifa};
+use mpath_core::{Action, Input};
+use mpath_model::kernel::{KernelEvent, KernelOp, ifa};
 use mpath_model::status::{Interface, InterfaceState, Status};
 use mpath_model::{IfAddr, Time};
 use std::fmt;
@@ -123,6 +123,14 @@ impl World {
             let here = self.kernel.holds(&self.tracked[t].addr.address);
             let lost = self.tracked[t].present && !here && !self.tracked[t].forgotten;
             let lost = lost && (!self.tracked[t].declared || self.declares(&self.tracked[t].addr));
+            // The copy that was to stay has gone with its NIC, and nobody has read that yet.
+            let gone = self.tracked[t].addr.address;
+            let untold = |e: &KernelEvent| matches!(e, KernelEvent::AddressGone(a) if a.addr.address == gone);
+            let backlog = self.daemon.backlog.iter().filter_map(|input| match input {
+                Input::Kernel(events) => Some(events),
+                _ => None,
+            });
+            let lost = lost && !self.daemon.socket.iter().chain(backlog.flatten()).any(untold);
             self.tracked[t].present = here;
             if lost {
                 let what = format!("{} is nowhere after the daemon's own requests", self.tracked[t].addr);

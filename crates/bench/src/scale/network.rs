@@ -1,5 +1,6 @@
 //! A server with many NICs, two on each link, and on each link a host that answers. Nothing else is on the way: each
-//! link is one bridge, and the host that answers is the bridge itself.
+//! link is one bridge, and the host that answers is the bridge itself. Few links share a network namespace: what one with
+//! hundreds of interfaces takes to answer would be charged to the server, whose packets run the whole way.
 
 use mpath_linux::echo::{EchoSocket, Request};
 use mpath_linux::netlink::create::End;
@@ -11,6 +12,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Links whose hosts are one network namespace.
+const TOGETHER: u32 = 8;
 /// Echoes of which the cost of one is the mean.
 const ECHOES: u16 = 2000;
 /// On every link.
@@ -18,9 +21,20 @@ const TARGET6: &str = "fe80::1";
 /// Longest wait for an answer on a cable within the machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A host whose addresses are in force at once.
+fn plain(name: &str) -> Result<Host, Error> {
+    let host = Host::new(name)?;
+    for scope in ["all", "default"] {
+        host.sysctl(&format!("net/ipv6/conf/{scope}/accept_dad"), "0")?;
+        host.sysctl(&format!("net/ipv6/conf/{scope}/accept_ra"), "0")?;
+        host.sysctl(&format!("net/ipv4/conf/{scope}/rp_filter"), "0")?;
+    }
+    Ok(host)
+}
+
 pub(super) struct Network {
     pub(super) server: Arc<Host>,
-    _links: Host,
+    _links: Vec<Host>,
     nics: u32,
 }
 
@@ -32,15 +46,10 @@ fn address(pair: u32, last: u32) -> String {
 impl Network {
     /// `nics` is even.
     pub(super) fn build(nics: u32) -> Result<Network, Error> {
-        let (server, links) = (Host::new("server")?, Host::new("links")?);
-        for host in [&server, &links] {
-            for scope in ["all", "default"] {
-                host.sysctl(&format!("net/ipv6/conf/{scope}/accept_dad"), "0")?;
-                host.sysctl(&format!("net/ipv6/conf/{scope}/accept_ra"), "0")?;
-                host.sysctl(&format!("net/ipv4/conf/{scope}/rp_filter"), "0")?;
-            }
-        }
-        for pair in 0..nics / 2 {
+        let server = plain("server")?;
+        let pairs = nics / 2;
+        let links = (0..pairs.div_ceil(TOGETHER)).map(|_| plain("links")).collect::<Result<Vec<_>, _>>()?;
+        for (pair, links) in (0..pairs).map(|pair| (pair, &links[(pair / TOGETHER) as usize])) {
             let link = format!("link{pair}");
             let bridge = links.bridge(&link)?;
             links.add_address(&link, &format!("{}/24", address(pair, 1)))?;
@@ -50,7 +59,7 @@ impl Network {
                 let [.., high, low] = n.to_be_bytes();
                 let mac = Some(Mac([2, 0, 0, 1, high, low]));
                 let end = |name: &str, mac| End { name: name.to_owned(), mac, ..End::default() };
-                server.veth(end(&nic, mac), &links, end(&port, None))?;
+                server.veth(end(&nic, mac), links, end(&port, None))?;
                 links.plug_port(&port, bridge)?;
                 server.set_up(&nic)?;
                 server.add_address(&nic, &format!("{}/24", address(pair, 11 + n % 2)))?;

@@ -5,9 +5,10 @@ use super::counter::Counter;
 use mpath_model::carp::{Advert, Content, HeardAdvert};
 use mpath_model::settings::Replay;
 use mpath_model::status::CarpCounters;
-use mpath_model::{Family, IfIndex};
+use mpath_model::{Family, IfIndex, Time};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The only version.
 const VERSION: u8 = 2;
@@ -80,6 +81,8 @@ pub fn trusted(version: u8, hops: u8, unicast: bool, authentic: bool) -> Result<
 pub struct Arrival {
     /// Interface.
     pub index: IfIndex,
+    /// When.
+    pub at: Time,
     /// Source address.
     pub from: IpAddr,
     /// Its counter.
@@ -90,9 +93,13 @@ pub struct Arrival {
     pub elsewhere: bool,
 }
 
-/// The counters accepted last, by family, with the interface they came in on.
+/// Within this time another member hears a copy. Who comes later with the same number says it anew: OpenBSD repeats one
+/// counter for ever (lagg-carp.md B.3), and the member that heard it may be dead by now.
+const COPIED: Duration = Duration::from_millis(200);
+
+/// The counters accepted last, by family, with the interface they came in on and when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen([Option<(u64, IfIndex)>; 2]);
+pub struct Seen([Option<(u64, IfIndex, Time)>; 2]);
 
 impl Seen {
     /// Whether an authentic packet is to be acted upon. `Ok(false)`: it is the copy of an accepted one that another
@@ -105,15 +112,15 @@ impl Seen {
             return Err(Fault::Own);
         }
         let last = &mut self.0[usize::from(Family::of(&a.from) == Family::Inet6)];
-        if let Some((counter, index)) = *last {
-            if counter == a.counter && index != a.index {
+        if let Some((counter, index, at)) = *last {
+            if counter == a.counter && index != a.index && a.at - at < COPIED {
                 return Ok(false);
             }
             if policy == Replay::Strict && a.counter <= counter {
                 return Err(Fault::Replayed);
             }
         }
-        *last = Some((a.counter, a.index));
+        *last = Some((a.counter, a.index, a.at));
         Ok(true)
     }
 }
@@ -162,7 +169,7 @@ mod tests {
 
     fn arrival(index: IfIndex, counter: u64) -> Arrival {
         let from = IpAddr::from([192, 0, 2, 2]);
-        Arrival { index, from, counter, own_source: false, elsewhere: index != 1 }
+        Arrival { index, at: Time(0), from, counter, own_source: false, elsewhere: index != 1 }
     }
 
     #[test]
@@ -200,6 +207,13 @@ mod tests {
             assert_eq!(seen.admit(policy, &own, looped), Err(Fault::Own), "{policy:?}");
             assert_eq!(seen.admit(policy, &own, arrival(1, 6)), Ok(true));
             assert_eq!(seen.admit(policy, &own, arrival(2, 6)), Ok(false), "{policy:?}: a copy");
+            let later = Arrival { at: Time(0) + COPIED, ..arrival(2, 6) };
+            let anew = if policy == Replay::Strict { Err(Fault::Replayed) } else { Ok(true) };
+            assert_eq!(
+                seen.admit(policy, &own, later),
+                anew,
+                "{policy:?}: the same number on another member, later"
+            );
         }
     }
 }

@@ -61,8 +61,7 @@ impl Engine {
                 Packet::Carp(_) => {} // not a matter of groups
                 Packet::Arp { reply, sender_mac, sender, target_mac, target } => {
                     self.contested(now, *sender, *target, *sender_mac);
-                    let own = self.wire_mac(g, n);
-                    let answer = *reply && own == Some(*target_mac);
+                    let answer = *reply && self.speaks_with(g, n, *target_mac);
                     if answer {
                         self.proved_by_neighbour(heard.index, IpAddr::V4(*sender), IpAddr::V4(*target));
                     }

@@ -46,6 +46,11 @@ pub struct Beacons {
 }
 
 impl Beacons {
+    /// What stays when the settings change: pairs are remembered by name.
+    pub fn remembered(&self) -> Beacons {
+        Beacons { deaf: self.deaf.clone(), passed: self.passed.clone(), ..Beacons::default() }
+    }
+
     /// Whether two members are on different links, as far as is known.
     pub fn apart(&self, a: &str, b: &str) -> bool {
         let pair = (a.min(b).to_string(), a.max(b).to_string());

@@ -139,7 +139,7 @@ impl Engine {
         }
         let own_source = !heard.from.is_unspecified() && self.inventory.is_own(&heard.from);
         let elsewhere = v.place.active != Some(index);
-        let arrival = Arrival { index, from: heard.from, counter: advert.counter, own_source, elsewhere };
+        let arrival = Arrival { index, at, from: heard.from, counter: advert.counter, own_source, elsewhere };
         let demotion = self.carps.demotion.total();
         let mut effects = Vec::new();
         let rng = &mut self.rng;

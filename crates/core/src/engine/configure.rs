@@ -20,6 +20,7 @@ impl Engine {
         groups.extend(settings.laggs.iter().map(|s| super::lagging::build(s, &old)));
         let leaving: Vec<Group> = old.iter().filter_map(|o| leftover(o, &groups)).collect();
         groups.extend(leaving);
+        groups.extend(old.iter().filter(|o| o.is_lone()).map(|o| alone_again(o, &settings.detection)));
         give_up_claimed(&mut groups);
         self.groups = groups.into();
         self.carps.configure(settings.carps.clone());
@@ -71,6 +72,16 @@ fn anonymous(name: &str, detection: &settings::Detection) -> Group {
     group
 }
 
+/// The NIC goes on being tracked with what is known of it; if it is not to be any more, the next comparison says so.
+fn alone_again(old: &Group, detection: &settings::Detection) -> Group {
+    let mut group = anonymous(&old.settings.name, detection);
+    group.nics = old.nics.clone();
+    if old.detection.requested() == detection.failure_detection_time {
+        group.detection = old.detection.clone();
+    }
+    group
+}
+
 /// A group as configured now, with what is known of its NICs and addresses from before.
 fn build(settings: &settings::Group, old: &[Group]) -> Group {
     let mut group = Group::new(settings.clone());
@@ -84,6 +95,7 @@ fn build(settings: &settings::Group, old: &[Group]) -> Group {
     }
     if let Some(before) = before {
         (group.failed, group.grace) = (before.failed, before.grace);
+        group.beacons = before.beacons.remembered();
         if before.detection.requested() == settings.failure_detection_time {
             group.detection = before.detection.clone();
         } else {

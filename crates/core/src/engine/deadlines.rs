@@ -64,6 +64,7 @@ impl Engine {
             self.beacons_deadline(g),
             self.watch_deadline(g),
             damped.filter_map(|n| n.damped_until(self.now)).min(),
+            self.unjudged_deadline(g),
             self.settling_deadline(g),
             self.distrust_deadline(g),
             self.lagg_deadline(g),

@@ -53,8 +53,14 @@ impl Engine {
         }
         let group = &self.groups[g];
         let nic = &group.nics[n];
-        // While there is doubt whether it lives at all, that is the question.
-        if group.settings.confirm == Confirm::Off || group.failed || !nic.usable() || nic.confirm.doubting() {
+        // While there is doubt whether it lives at all, that is the question. A lagg is told where its frames leave by links
+        // and verdicts alone.
+        if group.lagg.is_some()
+            || group.settings.confirm == Confirm::Off
+            || group.failed
+            || !nic.usable()
+            || nic.confirm.doubting()
+        {
             return;
         }
         // Whoever loses too much in a shorter time is not clean in this.

@@ -157,6 +157,18 @@ impl Engine {
         remembered || nic.instances.iter().any(|i| i.configured || i.ring.sent > 0) || neighbours()
     }
 
+    /// When [`Engine::judged_by_probes`] has waited long enough for something to judge a failed NIC by.
+    pub(super) fn unjudged_deadline(&self, g: GroupId) -> Option<Time> {
+        let group = &self.groups[g];
+        let failed = group.nics.iter().filter(|n| n.failed && n.link && n.index.is_some());
+        let times = failed.flat_map(|n| {
+            let early = group.lagg.is_some().then(|| n.appeared + QUIET_PERIOD);
+            let awaited = n.test_address_missing.map(|since| since + TESTADDR_CONF_TIME);
+            [Some(n.appeared + TESTADDR_CONF_TIME), awaited, early]
+        });
+        times.flatten().filter(|t| *t > self.now).min()
+    }
+
     fn repaired(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let nic = &mut self.groups[g].nics[n];
         nic.failed = false;

@@ -40,7 +40,8 @@ pub(super) fn build(settings: &settings::Lagg, old: &[Group]) -> Group {
     for nic in &mut group.nics {
         let mut known = old.iter().filter(|o| !o.retiring).flat_map(|o| &o.nics);
         if let Some(known) = known.find(|n| n.name() == nic.name()) {
-            *nic = crate::nic::Nic { settings: nic.settings.clone(), ..known.clone() };
+            // Nobody can put a port online again.
+            *nic = crate::nic::Nic { settings: nic.settings.clone(), offline: false, ..known.clone() };
         }
     }
     let before = old.iter().filter(|o| !o.retiring).find(|o| is_of(o, &settings.name));
@@ -158,7 +159,7 @@ impl Engine {
             let usable = link && (nic.usable() || (frozen && lagg.active == Some(n)));
             let since = &mut lagg.since[n];
             *since = if usable { since.or(Some(now)) } else { None };
-            let settled = since.is_some_and(|s| now - s >= delay);
+            let settled = !frozen && since.is_some_and(|s| now - s >= delay);
             ports.push(Port { link, usable, settled });
         }
         ports
@@ -310,9 +311,10 @@ impl Engine {
 
     pub(super) fn lagg_due(&self, now: Time, groups: &[GroupId]) -> bool {
         let delay = |l: &Lagg| l.settings.failback_delay;
+        let frozen = self.frozen.is_some();
         let settled = |l: &Lagg| {
             let better = l.since.iter().take(l.active.unwrap_or(0)).flatten();
-            l.settings.failback && better.into_iter().any(|s| now - *s >= delay(l))
+            !frozen && l.settings.failback && better.into_iter().any(|s| now - *s >= delay(l))
         };
         let drained = |l: &Lagg| l.draining.is_some_and(|(_, until)| until <= now);
         groups.iter().filter_map(|g| self.groups[*g].lagg.as_ref()).any(|l| settled(l) || drained(l))
@@ -331,6 +333,17 @@ impl Engine {
                 if lagg.active == Some(n) { whole } else { lagg.voice(nic.name(), whole) }
             }
         }
+    }
+
+    /// Whether a NIC speaks on the wire with a link-layer address, or did so just now: an answer to what a port asked before
+    /// it became the active one comes to the address that it had then, which no other port has.
+    pub(super) fn speaks_with(&self, g: GroupId, n: NicId, mac: Mac) -> bool {
+        let group = &self.groups[g];
+        let before = group.lagg.as_ref().and_then(|lagg| {
+            let whole = lagg.index.and_then(|i| self.inventory.links.get(&i)?.mac);
+            lagg.voice(group.nics[n].name(), whole)
+        });
+        self.wire_mac(g, n) == Some(mac) || before == Some(mac)
     }
 
     /// The interface whose addresses a NIC may ask with.

@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::diag;
 use crate::group::NicId;
 use crate::nic::SETTLING;
-use mpath_model::kernel::{Address, Inventory, KernelEvent};
+use mpath_model::kernel::{Address, Inventory, KernelEvent, Route};
 use mpath_model::{Family, IfAddr, IfIndex, Time};
 
 impl Engine {
@@ -64,7 +64,9 @@ impl Engine {
             for r in group.routes.iter_mut().filter(|r| events_lost || r.missing.is_none()) {
                 r.missing = None;
                 let index = group.nics[r.host].index;
-                r.seen &= index.is_some_and(|i| self.inventory.routes_to(&r.route.dst).any(|x| x.uses(i)));
+                // A copy in a table of ours says nothing about the route itself.
+                let same = |x: &Route| x.table == r.route.table && index.is_some_and(|i| x.uses(i));
+                r.seen &= self.inventory.routes_to(&r.route.dst).any(same);
             }
         }
     }

@@ -28,8 +28,17 @@ impl Engine {
                 let wanted = self.wanted_sources(g, n);
                 self.refresh_targets |= self.apply_sources(now, g, n, &wanted);
                 self.drop_manners(g, n);
+                self.drop_gray(g, n);
                 self.missing_test_address(now, g, n, !wanted.is_empty(), out);
             }
+        }
+    }
+
+    /// Where nothing is asked any more, nothing can tell that losses are over.
+    fn drop_gray(&mut self, g: GroupId, n: NicId) {
+        let nic = &self.groups[g].nics[n];
+        if nic.gray.is_some() && !nic.probed() && !nic.offline {
+            self.groups[g].nics[n].gray = None;
         }
     }
 

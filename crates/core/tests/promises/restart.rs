@@ -346,3 +346,72 @@ fn the_ports_of_a_lagg_are_asked_in_the_family_of_its_addresses_even_while_those
     let probed = |p: &mpath_model::status::Port| p.probe != ProbeState::Disabled;
     assert!(lab.status().laggs[0].ports.iter().all(probed), "{:?}", lab.status().laggs);
 }
+
+/// A NIC that is tracked without a group keeps its verdict, too.
+#[test]
+fn a_reload_repairs_no_nic_that_is_tracked_alone() {
+    let spec = Spec { nics: 3, ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups[0].interfaces.remove(2);
+    settings.detection.track_interfaces_only_with_groups = false;
+    settings.detection.failure_detection_time = secs(1);
+    let mut kernel = spec.kernel();
+    kernel.put(ETH2, "192.0.2.70/24");
+    let mut lab = Lab::start(1, settings, kernel, spec.net(), None);
+    lab.run(secs(60));
+    lab.silence(ETH2);
+    lab.until_said(secs(20), "NIC failure detected on eth2");
+    lab.mark();
+    lab.reload(|_| {});
+    lab.run(secs(20));
+    assert_eq!(lab.count("NIC repair detected on eth2"), 0, "{}", lab.story());
+}
+
+/// Events are lost, among them that a route of ours in another table was put there anew; the route itself is gone.
+#[test]
+fn a_route_that_went_with_lost_events_is_no_wish() {
+    let mut lab = lab();
+    lab.run(secs(5));
+    let main = |r: &mpath_model::Route| r.is_default() && r.table == 254;
+    let route = lab.kernel.routes.iter().find(|r| main(r)).cloned().expect("a default route");
+    let copy = |r: &mpath_model::Route| r.is_default() && r.table != 254 && r.uses(ETH0);
+    assert!(lab.kernel.routes.iter().any(copy), "{:?}", lab.kernel.routes);
+    lab.kernel.del_routes(main);
+    let events = lab.kernel.take_events();
+    lab.feed(mpath_core::Input::Kernel(events));
+    lab.dump();
+    lab.run(secs(2));
+    assert!(lab.kernel.routes.contains(&route), "{}", lab.story());
+}
+
+/// What a vhid runs over is given another name, which is another vhid to the configuration: the one that was is gone before the
+/// new one begins, and neither takes the other's device and addresses away for ever.
+#[test]
+fn a_vhid_that_changes_from_an_interface_to_its_group_settles() {
+    use mpath_model::carp::Over;
+    let spec = Spec::default();
+    let mut settings = spec.settings();
+    settings.carps.push(mpath_model::settings::Carp {
+        over: Over::Interface("eth0".into()),
+        vhid: 7,
+        passphrase: mpath_model::settings::PassphraseSource::None,
+        advbase: 1,
+        advskew: 0,
+        preempt: false,
+        vmac: true,
+        peer: None,
+        peer6: None,
+        replay: mpath_model::settings::Replay::Loop,
+        addresses: vec!["192.0.2.100/24".parse().unwrap()],
+    });
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(10));
+    assert_eq!(lab.where_is("192.0.2.100").len(), 1, "{}", lab.story());
+    lab.mark();
+    lab.reload(|s| s.carps[0].over = Over::Group("g".into()));
+    lab.run(secs(20));
+    let changes = |op: &KernelOp| matches!(op, KernelOp::DelAddress { .. } | KernelOp::SetLink { .. });
+    let count = lab.ops.iter().filter(|(_, op)| changes(op)).count();
+    assert!(count < 10, "{count} requests");
+    assert_eq!(lab.where_is("192.0.2.100").len(), 1, "{}", lab.story());
+}

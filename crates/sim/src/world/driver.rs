@@ -363,7 +363,10 @@ impl World {
             _ => true,
         });
         waiting.sort_by_key(|i| !matches!(i, Input::Kernel(_)));
-        waiting.into_iter().for_each(|input| self.feed(input));
+        self.daemon.backlog = waiting.into();
+        while let Some(input) = self.daemon.backlog.pop_front() {
+            self.feed(input);
+        }
     }
 }
 

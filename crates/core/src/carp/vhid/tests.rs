@@ -49,7 +49,7 @@ fn tick(v: &mut Vhid, now: Time) -> Vec<Effect> {
 
 fn hear(v: &mut Vhid, now: Time, advbase: u8, advskew: u8, counter: u64) -> Vec<Effect> {
     let from = "192.0.2.2".parse().unwrap();
-    let arrival = Arrival { index: 2, from, counter, own_source: false, elsewhere: false };
+    let arrival = Arrival { index: 2, at: now, from, counter, own_source: false, elsewhere: false };
     let advert = Advert { vhid: 1, advbase, advskew, demote: 0, counter };
     let mut out = Vec::new();
     v.heard(now, now, arrival, &advert, 0, &mut |n| n, &mut out).unwrap();

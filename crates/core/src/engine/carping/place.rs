@@ -4,7 +4,8 @@ use crate::action::Action;
 use crate::carp::demotion::{Demotion, FAILED, Health};
 use crate::carp::machine::State;
 use crate::carp::plan;
-use crate::carp::vhid::{Place, Sources};
+
+use crate::carp::vhid::{Place, Sources, Vhid};
 use crate::engine::Engine;
 use crate::group::Group;
 use crate::inventory;
@@ -40,7 +41,12 @@ impl Engine {
             if self.carps.stopping {
                 continue;
             }
+            let (vhid, active) = (v.settings.vhid, v.place.active);
+            let left = |o: &Vhid| o.retired && o.settings.vhid == vhid && o.place.active == active;
+            let resigned = self.carps.vhids.iter().any(left);
+            let v = &mut self.carps.vhids[i];
             let held = v.state() == State::Init
+                && !resigned
                 && plan::still_held(v, &self.inventory, &plan::devices(&self.inventory));
             if let Some(what) = v.begins(held) {
                 self.carp_happen(now, i, what, out);
@@ -74,7 +80,7 @@ impl Engine {
     fn carp_on_interface(&self, name: &str) -> Place {
         let Some(link) = self.inventory.link_named(name) else { return Place::default() };
         let silent = |g: &Group| g.nic_named(name).is_some_and(|n| g.nics[n].failed && g.nics[n].link);
-        let failed = self.groups.iter().any(silent);
+        let failed = self.groups.iter().filter(|g| !g.retiring).any(silent);
         Place {
             active: Some(link.index),
             listen: vec![link.index],
