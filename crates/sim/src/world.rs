@@ -180,6 +180,8 @@ pub struct World {
     order: u64,
     ticks: u32,
     pub(crate) finished: bool,
+    /// The longest failure detection time of a group since all was mended.
+    pub(crate) slowest: Duration,
     pub(crate) sabotage: Option<Sabotage>,
 }
 

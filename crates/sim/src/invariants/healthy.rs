@@ -132,11 +132,12 @@ impl World {
         self.daemon.doomed = None;
         let status = self.status();
         let slowest = status.groups.iter().map(|g| Duration::from_millis(g.failure_detection_time_ms)).max();
-        let slowest = slowest.unwrap_or_default().max(self.scenario.slowest());
+        // It may have been raised while all was being repaired.
+        self.slowest = self.slowest.max(slowest.unwrap_or_default()).max(self.scenario.slowest());
         let found = self.all_well();
         let missing = self.daemon.requests.len();
         let over = self.now - self.schedule.end;
-        let late = over > slowest * 3 + Duration::from_secs(90);
+        let late = over > self.slowest * 3 + Duration::from_secs(90);
         match found {
             Ok(()) if missing == 0 => self.finished = true,
             Ok(()) if late => self.violate("replies", format!("{missing} requests were never answered")),

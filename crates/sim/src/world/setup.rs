@@ -57,6 +57,7 @@ impl World {
             order: 0,
             ticks: 0,
             finished: false,
+            slowest: Duration::ZERO,
             sabotage: None,
             scenario,
             schedule,
