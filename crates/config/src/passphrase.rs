@@ -34,7 +34,10 @@ pub fn passphrases(settings: &Settings) -> Result<Vec<(CarpId, Passphrase)>, Vec
     for carp in &settings.carps {
         match read(&carp.passphrase) {
             Ok(passphrase) => found.push((carp.id(), passphrase)),
-            Err(error) => bad.push(format!("vhid {}: {}", carp.id(), error.message)),
+            Err(BadPassphrase { message, help, .. }) => {
+                let help = help.map(|h| format!(" (try: {h})")).unwrap_or_default();
+                bad.push(format!("vhid {}: {message}{help}", carp.id()));
+            }
         }
     }
     if bad.is_empty() { Ok(found) } else { Err(bad) }
@@ -77,7 +80,7 @@ fn from_file(path: &Path, guarded: bool) -> Result<Passphrase, BadPassphrase> {
     let name = path.display();
     let fail = |e: std::io::Error| BadPassphrase {
         message: format!("cannot read passphrase file {name}: {}", cause(&e)),
-        help: None,
+        help: (e.kind() == ErrorKind::PermissionDenied).then(|| format!("chown {} {name}", geteuid())),
         unseen: e.kind() == ErrorKind::PermissionDenied && !geteuid().is_root(),
     };
     // Opening a pipe must not wait for somebody to write to it.
@@ -92,9 +95,10 @@ fn from_file(path: &Path, guarded: bool) -> Result<Passphrase, BadPassphrase> {
             format!("passphrase file {name} is open to others (mode {:04o})", about.mode() & 0o7777);
         return Err(BadPassphrase { help: Some(format!("chmod 600 {name}")), ..bad(message) });
     }
-    if guarded && about.uid() != 0 && about.uid() != geteuid().as_raw() {
-        let message = format!("passphrase file {name} belongs to another user (uid {})", about.uid());
-        return Err(BadPassphrase { help: Some(format!("chown root {name}")), ..bad(message) });
+    let owner = about.uid();
+    if guarded && owner != 0 && owner != geteuid().as_raw() && Some(owner) != daemons_user() {
+        let message = format!("passphrase file {name} belongs to another user (uid {owner})");
+        return Err(BadPassphrase { help: Some(format!("chown {} {name}", geteuid())), ..bad(message) });
     }
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).map_err(fail)?;
@@ -106,6 +110,14 @@ fn from_file(path: &Path, guarded: bool) -> Result<Passphrase, BadPassphrase> {
         return Err(bad(format!("passphrase file {name} is empty")));
     }
     Ok(found)
+}
+
+/// The user as whom the packaged daemon runs, whose files root's tools have to believe as the daemon does. Looked for
+/// where systemd-sysusers(8) puts it, without asking a network.
+fn daemons_user() -> Option<u32> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let entry = users.lines().find_map(|line| line.strip_prefix("mpathd:"))?;
+    entry.split(':').nth(1)?.parse().ok()
 }
 
 fn cause(e: &std::io::Error) -> String {

@@ -15,8 +15,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a daemon may take to answer unless told otherwise.
-pub const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a daemon may take to answer unless told otherwise: longer than it waits for a move itself, and for a slow disk.
+pub const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why there is no answer. Displays as one line that names the socket and the remedy.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! and proves digests. Frames from a virtual MAC are handed back to be sent as they are; everything else the kernel
 //! addresses.
 
+use crate::membership::members;
 use crate::packet::{drain, stamp};
 use crate::probes::Keys;
 use crate::{Error, raw, sys};
@@ -46,7 +47,14 @@ impl Adverts {
         self.ids = wanted.iter().map(|(index, _, id)| ((*index, id.vhid), id.clone())).collect();
         let wanted: BTreeSet<(IfIndex, Family)> = wanted.iter().map(|(i, f, _)| (*i, *f)).collect();
         let before = self.sockets.len();
-        self.sockets.retain(|key, _| wanted.contains(key));
+        let members =
+            Family::BOTH.map(|f| self.sockets.keys().any(|k| k.1 == f).then(|| members(f)).flatten());
+        // An interface that goes, or whose MTU is too small for IPv6 for a while, forgets its groups: such a socket is deaf.
+        let held = |(index, family): &(IfIndex, Family)| match family {
+            Family::Inet => members[0].as_ref().is_none_or(|all| all.contains(&(*index, GROUP4.into()))),
+            Family::Inet6 => members[1].as_ref().is_none_or(|all| all.contains(&(*index, GROUP6.into()))),
+        };
+        self.sockets.retain(|key, _| wanted.contains(key) && held(key));
         *changed |= self.sockets.len() != before;
         let mut errors = Vec::new();
         for (index, family) in wanted {

@@ -3,13 +3,14 @@
 //! them again (linux-failover.md, pitfall 19). Programs with IP_MULTICAST_ALL=0 or bound to the interface do not.
 
 use crate::sys;
-use mpath_model::IfIndex;
+use mpath_model::{Family, IfIndex};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket as net;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -32,25 +33,25 @@ impl Memberships {
         if pairs.is_empty() {
             return;
         }
-        let table = |path: &str| {
-            let text = fs::read_to_string(path).unwrap_or_default();
-            if text.len() > MAX_TABLE { String::new() } else { text }
-        };
-        let mut all = parse4(&table("/proc/net/igmp"));
-        all.extend(parse6(&table("/proc/net/igmp6")));
+        // Who cannot look leaves everything as it is.
+        let (Some(mut all), Some(six)) = (members(Family::Inet), members(Family::Inet6)) else { return };
+        all.extend(six);
         let mut wanted = BTreeSet::new();
         for (from, to) in pairs {
             wanted.extend(
                 all.iter().filter(|(index, g)| index == from && is_public(g)).map(|(_, g)| (*to, *g)),
             );
         }
-        self.joined.retain(|key, _| wanted.contains(key));
+        // An interface forgets its groups when it goes, or is no place for a family for a while.
+        self.joined.retain(|key, _| wanted.contains(key) && all.contains(key));
         for key @ (index, group) in wanted {
             if self.joined.contains_key(&key) {
                 continue;
             }
-            match join(index, group) {
-                Ok(fd) if self.joined.len() < MAX_JOINED => drop(self.joined.insert(key, fd)),
+            // Not even for a moment: switches would be told.
+            let room = self.joined.len() < MAX_JOINED;
+            match room.then(|| join(index, group)) {
+                Some(Ok(fd)) => drop(self.joined.insert(key, fd)),
                 _ => self.refused += 1,
             }
         }
@@ -65,6 +66,23 @@ impl Memberships {
     pub fn refused(&self) -> u64 {
         self.refused
     }
+}
+
+/// The groups that are joined at present on all interfaces, by whomever; none if that cannot be found out.
+pub(crate) fn members(family: Family) -> Option<Vec<(IfIndex, IpAddr)>> {
+    let path = match family {
+        Family::Inet => "/proc/net/igmp",
+        Family::Inet6 => "/proc/net/igmp6",
+    };
+    let text = match fs::read_to_string(path) {
+        // A kernel without the family.
+        Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
+        text => text.ok().filter(|t| t.len() <= MAX_TABLE)?,
+    };
+    Some(match family {
+        Family::Inet => parse4(&text),
+        Family::Inet6 => parse6(&text),
+    })
 }
 
 /// A socket that is a member; closing it leaves.

@@ -356,8 +356,12 @@ impl Daemon {
                 KernelEvent::Link(link) => {
                     self.names.insert(link.index, link.name.clone());
                     self.carrier.link_event(clock::now());
+                    if self.listen.carp.iter().any(|(index, ..)| *index == link.index) {
+                        self.listen_anew();
+                    }
                 }
                 KernelEvent::LinkGone(index) => {
+                    self.listen_anew();
                     self.names.remove(index);
                     self.carrier.link_event(clock::now());
                 }
@@ -488,9 +492,9 @@ impl Daemon {
         self.logger.say(Level::Info, "SIGHUP: restart and reread config file", &[]);
         match mpath_config::load(&self.options.paths()) {
             Ok(loaded) => {
+                let keys = keys(&loaded.settings).map_err(|lines| self.refuse_passphrases(&lines))?;
                 let unkept = last_good::keep(&loaded, self.options.last_good.as_deref());
                 unkept.into_iter().for_each(|l| self.alarm(l));
-                let keys = keys(&loaded.settings).map_err(|lines| self.refuse_passphrases(&lines))?;
                 let (access, lines) = Access::of(&loaded.settings.daemon);
                 self.server.set_access(access);
                 loaded.notices.iter().for_each(|n| self.logger.log(line(n)));

@@ -7,17 +7,26 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Loads the configuration; if it is broken, the kept one in its place. The lines tell of it.
+/// Loads the configuration; if it is broken, or a passphrase of it cannot be read, the kept one in its place. The lines tell
+/// of it.
 pub(crate) fn load(paths: &Paths, kept: Option<&Path>) -> Result<(Loaded, Vec<Line>), Errors> {
-    let errors = match (mpath_config::load(paths), kept) {
-        (Ok(loaded), _) => return Ok((loaded, Vec::new())),
-        (Err(errors), None) => return Err(errors),
-        (Err(errors), Some(_)) => errors,
+    let (first, Some(kept)) = (mpath_config::load(paths), kept) else {
+        return mpath_config::load(paths).map(|loaded| (loaded, Vec::new()));
     };
-    let kept = kept.expect("the case without one has been dealt with");
+    let mut lines: Vec<Line> = match &first {
+        Ok(loaded) => match crate::daemon::keys(&loaded.settings) {
+            Ok(_) => Vec::new(),
+            Err(bad) => {
+                let line = |text| Line { level: Level::Err, text, fields: Vec::new() };
+                bad.into_iter().map(|text| line(format!("configuration refused: {text}"))).collect()
+            }
+        },
+        Err(errors) => errors.problems().iter().map(crate::daemon::refused).collect(),
+    };
     let instead = Paths { config: Some(kept.to_owned()), defaults: paths.defaults.clone() };
-    let Ok(loaded) = mpath_config::load(&instead) else { return Err(errors) };
-    let mut lines: Vec<Line> = errors.problems().iter().map(crate::daemon::refused).collect();
+    let usable = |l: &Loaded| crate::daemon::keys(&l.settings).is_ok();
+    let second = mpath_config::load(&instead).ok().filter(usable).filter(|_| !lines.is_empty());
+    let Some(loaded) = second else { return first.map(|loaded| (loaded, Vec::new())) };
     lines.push(Line {
         level: Level::Err,
         text: "the configuration is broken: the last good one is in force until it is mended".to_owned(),

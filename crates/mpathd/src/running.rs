@@ -33,7 +33,12 @@ pub(crate) struct Trial {
     pub(crate) until: Time,
     /// What to return to.
     pub(crate) before: Version,
+    /// The passphrases that were kept before it.
+    pub(crate) keys: Vec<KeptKey>,
 }
+
+/// A file of passphrases, and what was in it; none if there was no such file.
+pub(crate) type KeptKey = (String, Option<Vec<u8>>);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -63,7 +68,11 @@ impl Running {
         let mut running = Running { config, state_dir: state_dir.to_owned(), ..Running::default() };
         running.read(loaded);
         let path = running.unsaved_path();
-        let Ok(text) = fs::read_to_string(&path) else { return (running, None) };
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return (running, None),
+            Err(e) => return (running, Some(format!("cannot read {}: {e}", path.display()))),
+        };
         match mpath_config::parse(&text, &path.display().to_string(), defaults) {
             Ok(kept) => {
                 running.now = Version { text, settings: kept.settings, unsaved: true };
@@ -97,11 +106,11 @@ impl Running {
         self.serial += 1;
     }
 
-    /// Another configuration is in force; for a trial, until when.
-    pub(crate) fn change(&mut self, text: String, settings: Settings, trial: Option<Time>) {
+    /// Another configuration is in force; for a trial, until when, and which passphrases it has replaced.
+    pub(crate) fn change(&mut self, text: String, settings: Settings, trial: Option<(Time, Vec<KeptKey>)>) {
         let unsaved = settings != self.of_file;
         let before = std::mem::replace(&mut self.now, Version { text, settings, unsaved });
-        self.trial = trial.map(|until| Trial { until, before });
+        self.trial = trial.map(|(until, keys)| Trial { until, before, keys });
         self.serial += 1;
     }
 
@@ -122,15 +131,29 @@ impl Running {
         self.state_dir.join(KEYS)
     }
 
-    /// Keeps a passphrase.
-    pub(crate) fn keep_key(&self, name: &str, passphrase: &str) -> io::Result<()> {
+    /// Keeps a passphrase; what was kept under that name before.
+    pub(crate) fn keep_key(&self, name: &str, passphrase: &str) -> io::Result<KeptKey> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(plain) {
             return Err(io::Error::other("not a plain file name"));
         }
         let dir = self.keys();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        replace(&dir.join(name), format!("{passphrase}\n").as_bytes(), 0o600, Until::InKernel)
+        let before = fs::read(dir.join(name)).ok();
+        replace(&dir.join(name), format!("{passphrase}\n").as_bytes(), 0o600, Until::InKernel)?;
+        Ok((name.to_owned(), before))
+    }
+
+    /// Puts passphrases back that a change had replaced, the last one first.
+    pub(crate) fn restore_keys(&self, keys: &[KeptKey]) -> io::Result<()> {
+        for (name, before) in keys.iter().rev() {
+            let path = self.keys().join(name);
+            match before {
+                Some(bytes) => replace(&path, bytes, 0o600, Until::InKernel)?,
+                None => fs::remove_file(&path)?,
+            }
+        }
+        Ok(())
     }
 
     /// Whether the file is still as it was read.

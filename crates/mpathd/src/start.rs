@@ -18,7 +18,7 @@ use mpath_core::diag::Line;
 use mpath_core::persist::{Persistent, VERSION};
 use mpath_core::{Engine, Input};
 use mpath_linux::kernel::Kernel;
-use mpath_linux::probes::Probes;
+use mpath_linux::probes::{Keys, Probes};
 use mpath_model::Settings;
 use mpath_model::event::Level;
 use std::fmt::Display;
@@ -55,8 +55,17 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         lines.iter().for_each(|l| eprintln!("{}", l.text));
         return Ok(());
     }
-    let keys = daemon::keys(start.settings())
-        .map_err(|lines| Failure { status: CONFIGURATION, text: lines.join("\n") })?;
+    let keys = match (daemon::keys(start.settings()), &start) {
+        (Ok(keys), _) => keys,
+        // An upgrade must not end what works: the vhid is silent, which is told, and everything else goes on.
+        (Err(bad), Start::Again(_)) => {
+            lines.extend(bad.into_iter().map(|text| Line { level: Level::Err, text, fields: Vec::new() }));
+            Keys::default()
+        }
+        (Err(bad), Start::Afresh(_)) => {
+            return Err(Failure { status: CONFIGURATION, text: bad.join("\n") });
+        }
+    };
     let lock = Lock::take().map_err(cannot)?;
     capabilities().map_err(cannot)?;
     let (hooks, complaint) = Hooks::start(program.path(), hooks::inherited());
@@ -172,7 +181,9 @@ fn beginning(options: &Options, kept: Option<&Path>) -> Result<(Start, Vec<Line>
         .map_err(|errors| Failure { status: CONFIGURATION, text: errors.to_string() })?;
     lines.extend(more);
     lines.extend(loaded.notices.iter().map(daemon::line));
-    lines.extend(last_good::keep(&loaded, kept));
+    if daemon::keys(&loaded.settings).is_ok() {
+        lines.extend(last_good::keep(&loaded, kept));
+    }
     Ok((Start::Afresh(Box::new(loaded)), lines))
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Daemon, keys, line, refused as refused_line};
 use crate::control::{Access, ConnId};
-use crate::running::Running;
+use crate::running::{KeptKey, Running};
 use mpath_config::Loaded;
 use mpath_ipc::{Change, Failure, Reply, Request, RunningConfiguration};
 use mpath_linux::clock;
@@ -84,23 +84,44 @@ impl Daemon {
             let message = "somebody else has changed the configuration meanwhile: look at it and try again";
             return Err(refused("changed_meanwhile", message));
         }
-        for key in &change.keys {
-            self.running.keep_key(&key.name, &key.passphrase).map_err(|e| {
-                refused("not_kept", &format!("cannot keep passphrase {}: {e}", key.name.escape_debug()))
-            })?;
-        }
-        // Their files are looked into when the text is read.
-        let loaded = self.understand(&change.text, &change.name)?;
-        keys(&loaded.settings).map_err(|lines| self.refuse_passphrases(&lines))?;
+        let mut replaced = Vec::new();
+        let loaded = match self.understand_with_keys(&change, &mut replaced) {
+            Ok(loaded) => loaded,
+            Err(failure) => {
+                // What is refused changes nothing.
+                self.restore_keys(&replaced);
+                return Err(failure);
+            }
+        };
         loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
         let trial = change.trial_ms.map(|ms| clock::now() + Duration::from_millis(ms).min(LONGEST));
-        self.running.change(change.text, loaded.settings.clone(), trial);
+        self.running.change(change.text, loaded.settings.clone(), trial.map(|until| (until, replaced)));
         if trial.is_none() {
             self.keep_changes();
         }
         let message = if trial.is_some() { "configuration on trial" } else { "configuration changed" };
         self.adopt(loaded.settings, message);
         Ok(())
+    }
+
+    /// Passphrases are kept first: their files are looked into when the text is read.
+    fn understand_with_keys(&self, change: &Change, replaced: &mut Vec<KeptKey>) -> Result<Loaded, Failure> {
+        for key in &change.keys {
+            let kept = self.running.keep_key(&key.name, &key.passphrase).map_err(|e| {
+                refused("not_kept", &format!("cannot keep passphrase {}: {e}", key.name.escape_debug()))
+            })?;
+            replaced.push(kept);
+        }
+        let loaded = self.understand(&change.text, &change.name)?;
+        keys(&loaded.settings).map_err(|lines| self.refuse_passphrases(&lines))?;
+        Ok(loaded)
+    }
+
+    fn restore_keys(&self, replaced: &[KeptKey]) {
+        if let Err(e) = self.running.restore_keys(replaced) {
+            let text = "a passphrase that was replaced cannot be put back";
+            self.logger.say(Level::Err, text, &[("cause", &e.to_string())]);
+        }
     }
 
     /// Puts settings in force and tells so.
@@ -208,6 +229,7 @@ impl Daemon {
         if self.trial_ends().is_some_and(|t| t <= now)
             && let Some(trial) = self.running.trial.take()
         {
+            self.restore_keys(&trial.keys);
             self.running.change(trial.before.text, trial.before.settings.clone(), None);
             self.adopt(trial.before.settings, "configuration on trial not confirmed: back to the one before");
         }

@@ -8,6 +8,7 @@ use mpath_linux::clock;
 use mpath_model::Family;
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::kernel::{KernelOp, Listen, Transmit};
+use nix::errno::Errno;
 use std::time::{Duration, SystemTime};
 
 /// Pause before sockets that could not be opened, or a dump that failed, are tried again.
@@ -88,6 +89,7 @@ impl Daemon {
             Ok(dump) => {
                 self.names = dump.links.iter().map(|l| (l.index, l.name.clone())).collect();
                 self.queue.push_back(Input::Inventory(dump));
+                self.listen_anew();
             }
             Err(error) => {
                 self.logger.say(Level::Err, error.to_string(), &[]);
@@ -104,12 +106,23 @@ impl Daemon {
         self.logger.say(Level::Info, "the kernel dropped events: looking at everything again", &[]);
     }
 
+    /// Sockets may have gone deaf with what has happened to their interfaces, and the engine wants the same ones as before. A
+    /// little later: the kernel tells of an interface before it takes its memberships.
+    pub(super) fn listen_anew(&mut self) {
+        self.listen_again.get_or_insert(clock::now() + LISTEN_AGAIN);
+    }
+
     pub(super) fn open_sockets(&mut self, listen: Listen) {
         let names = &self.names;
         let errors = self.probes.listen(&listen, &|index| names.get(&index).cloned());
         self.listen_again = (!errors.is_empty()).then(|| clock::now() + LISTEN_AGAIN);
         for (_, error) in errors {
-            self.logger.say(Level::Debug, error.to_string(), &[]);
+            // Whoever has no socket is deaf, and looks as if his NIC were. That an interface has gone, or has no IPv6, is told
+            // elsewhere.
+            let errno = Errno::from_raw(error.errno());
+            let ours =
+                matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EPERM | Errno::EACCES);
+            self.logger.say(if ours { Level::Err } else { Level::Debug }, error.to_string(), &[]);
         }
         if let Err(error) = self.sources.watch(&self.probes.fds()) {
             self.logger.say(Level::Err, format!("watching probe sockets: {error}"), &[]);
