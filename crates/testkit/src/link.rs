@@ -113,6 +113,12 @@ impl Host {
         })
     }
 
+    /// Sets the MTU of an interface, bytes.
+    pub fn set_mtu(&self, name: &str, mtu: u32) -> Result<(), Error> {
+        let what = || format!("set the MTU of {name} on {} to {mtu}", self.name());
+        create::set_mtu(&mut self.netlink(), self.index_of(name)?, mtu).context(what)
+    }
+
     /// Lets an interface lose so many of a thousand frames that leave by it.
     pub fn lossy(&self, name: &str, permille: u32) -> Result<(), Error> {
         let index = self.index_of(name)?;

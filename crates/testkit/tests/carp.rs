@@ -243,6 +243,29 @@ fn a_master_that_slept_gives_up_when_it_wakes() {
     });
 }
 
+/// With an MTU below 1280 the kernel takes all that is IPv6 off an interface, the memberships of sockets too, and never gives
+/// those back.
+#[test]
+fn an_interface_that_had_no_ipv6_for_a_while_is_listened_to_again() {
+    carp("an_interface_that_had_no_ipv6_for_a_while_is_listened_to_again", || {
+        let world = World::start(Vhid { addresses: "\"fd77::100/64\"", ..Vhid::default() });
+        world.expect_master(Side::A);
+        let b = world.pair.host(Side::B);
+        b.set_mtu("eth0", 1200).unwrap();
+        b.set_mtu("eth0", 1500).unwrap();
+        let changed = Instant::now();
+        let listened = Duration::from_secs(8);
+        wait_until(SOON, "B would have lost its patience", || changed.elapsed() > listened);
+        world.expect_state(Side::B, "BACKUP");
+        let heard = Instant::now();
+        wait_until(SOON, "B has listened for a while", || {
+            assert_eq!(world.state(Side::B).as_deref(), Some("BACKUP"), "{}", world.picture());
+            heard.elapsed() > Duration::from_secs(5)
+        });
+        world.expect_state(Side::A, "MASTER");
+    });
+}
+
 #[test]
 fn demotion_hands_everything_to_a_host_that_preempts() {
     carp("demotion_hands_everything_to_a_host_that_preempts", || {

@@ -217,6 +217,11 @@ pub fn set_mac(socket: &mut Socket, index: IfIndex, mac: Mac) -> Result<(), Erro
     change(socket, index, LinkAttribute::Address(mac.0.to_vec()))
 }
 
+/// Sets the MTU, bytes. Below 1280 the interface has no IPv6 (RFC 8200, section 5).
+pub fn set_mtu(socket: &mut Socket, index: IfIndex, mtu: u32) -> Result<(), Error> {
+    change(socket, index, LinkAttribute::Mtu(mtu))
+}
+
 pub(super) fn change(socket: &mut Socket, index: IfIndex, attribute: LinkAttribute) -> Result<(), Error> {
     let mut message = LinkMessage::default();
     message.header.index = index;

@@ -71,3 +71,16 @@ fn passphrases_are_kept_for_root_alone() {
         assert!(running.keep_key(name, "x").is_err(), "{name}");
     }
 }
+
+#[test]
+fn passphrases_that_were_replaced_come_back() {
+    let (dir, _config, running) = world();
+    let path = dir.path().join(KEYS).join("a");
+    let first = running.keep_key("a", "one").unwrap();
+    assert_eq!(first, ("a".to_owned(), None));
+    let replaced = [running.keep_key("a", "two").unwrap(), running.keep_key("a", "three").unwrap()];
+    running.restore_keys(&replaced).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+    running.restore_keys(&[first]).unwrap();
+    assert!(!path.exists());
+}
