@@ -5,7 +5,7 @@ pub(crate) mod if_mpadm;
 pub(crate) mod ifconfig;
 pub(crate) mod ipmpstat;
 
-use crate::exit::Error;
+use crate::exit::{Error, Exit};
 use mpath_ipc::{Client, ClientError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ use std::process::ExitCode;
 pub(crate) enum Trouble {
     /// Lines for stderr.
     Say(String),
+    /// The same, with the status of `mpathctl`; a program by a name of its own ends with 1.
+    Ended(Exit, String),
     /// All has been said.
     Said,
     /// Writing to stdout failed.
@@ -46,7 +48,7 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Trouble::Output(e)) => say(&Error::Output(e).to_string()),
-        Err(Trouble::Say(text)) => say(&text),
+        Err(Trouble::Say(text) | Trouble::Ended(_, text)) => say(&text),
         Err(Trouble::Said) => ExitCode::FAILURE,
     })
 }

@@ -88,6 +88,19 @@ fn no_daemon_is_one_clear_line_and_3() {
 }
 
 #[test]
+fn ifconfig_ends_like_every_other_command() {
+    let dir = dir();
+    let nobody = dir.path().join("nobody.sock");
+    let ifconfig =
+        |words: &[&str]| run(&[&["--socket", nobody.to_str().unwrap(), "ifconfig"], words].concat());
+    for (words, status) in [(&["eth0", "group", "g"][..], 3), (&["-x"], 2), (&["eth0", "nonsense"], 2)] {
+        let (code, stdout, stderr) = ifconfig(words);
+        assert_eq!((code, stdout.as_str()), (status, ""), "{words:?}: {stderr}");
+        assert!(stderr.starts_with("ifconfig: ") && stderr.lines().count() == 1, "{stderr}");
+    }
+}
+
+#[test]
 fn status_prints_text_or_the_snapshot() {
     let status = Status { version: "7.7".to_owned(), ..Status::default() };
     for (args, expect) in [

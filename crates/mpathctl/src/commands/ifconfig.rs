@@ -32,5 +32,9 @@ pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
         Err(Trouble::Output(e)) => Err(Error::Output(e)),
         Err(Trouble::Said) => Ok(Exit::Failed),
         Err(Trouble::Say(text)) => Err(Error::Failed(text)),
+        Err(Trouble::Ended(exit, text)) => {
+            Error::Failed(text).report();
+            Ok(exit)
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod show;
 
 use super::{Trouble, connect};
+use crate::exit::{Error, Exit};
 use crate::netlink::link;
 use mpath_config::words::apply::{Key, Outcome, Surroundings, apply};
 use mpath_config::words::{self, Change};
@@ -20,21 +21,26 @@ fn say(text: impl AsRef<str>) -> Trouble {
     Trouble::Say(format!("ifconfig: {}", text.as_ref()))
 }
 
+fn usage(text: impl AsRef<str>) -> Trouble {
+    Trouble::Ended(Exit::Usage, format!("ifconfig: {}", text.as_ref()))
+}
+
 fn told(error: ClientError) -> Trouble {
-    match error {
+    let text = match &error {
         ClientError::Failed(Failure::ConfigError { errors }) => {
             let lines: Vec<String> = errors.iter().map(|p| format!("ifconfig: {}", p.message)).collect();
-            Trouble::Say(lines.join("\n"))
+            lines.join("\n")
         }
-        other => say(other.to_string()),
-    }
+        other => format!("ifconfig: {other}"),
+    };
+    Trouble::Ended(Error::Client(error).exit(), text)
 }
 
 pub(crate) fn run(socket: &Path, args: &[String]) -> Result<(), Trouble> {
     let flags: Vec<&str> = args.iter().map(String::as_str).take_while(|a| a.starts_with('-')).collect();
     let rest: Vec<&str> = args[flags.len()..].iter().map(String::as_str).collect();
     if let Some(odd) = flags.iter().find(|f| !matches!(**f, "-a" | "-l" | "-v" | "-k" | "-u" | "-d")) {
-        return Err(say(format!("illegal option {odd}")));
+        return Err(usage(format!("illegal option {odd}")));
     }
     match rest.as_slice() {
         [] => show::print(socket, None, &flags),
@@ -72,7 +78,7 @@ fn change(socket: &Path, interface: &str, words: &[&str]) -> Result<(), Trouble>
         }
         None => (interface, 0),
     };
-    let mut changes = words::parse(unit, words).map_err(|e| say(e.message))?;
+    let mut changes = words::parse(unit, words).map_err(|e| usage(e.message))?;
     passphrase(&mut changes)?;
     let own = |c: &Change| matches!(c, Change::Admin(_) | Change::Mtu(_));
     let outcome = if changes.iter().all(own) {

@@ -26,7 +26,7 @@ MPATHD_INTERFACE, MPATHD_GROUP and MPATHD_ with the name of each key, and a MESS
 (docs/operations.md lists them). To syslog, facility daemon, in the background. The same text more than 20 times in a minute
 (500 times if only informative) is counted instead, and dropped lines are told of.
 .SH SANDBOX
-The daemon may write only beside its state, socket, configuration and last good configuration, and to /proc/sys/net/ipv4/conf and
+The daemon may write only beside its state, socket, configuration, last good configuration and recording, and to /proc/sys/net/ipv4/conf and
 ipv6/conf (Landlock), and may make only the system calls that it knows (seccomp; others fail with ENOSYS), as far as the kernel
 has these. Event programs are run by a helper process outside of it.
 .SH ENVIRONMENT
