@@ -110,6 +110,17 @@ group production: degraded, detection time 12.34 s, no failback
 }
 
 #[test]
+fn a_nic_that_loses_probes_is_named() {
+    let mut lossy = nic("eth0", InterfaceState::Ok);
+    (lossy.degraded, lossy.active) = (true, false);
+    let interfaces = vec![lossy, nic("eth1", InterfaceState::Ok)];
+    let text = render(&group(GroupState::Degraded, interfaces, vec![]), false);
+    assert!(text.contains("LOSES PROBES: eth0"), "{text}");
+    assert!(!text.contains("LOSES PROBES: eth1"), "{text}");
+    fits(&text);
+}
+
+#[test]
 fn all_nics_dead() {
     let mut absent = nic("eth1", InterfaceState::Unknown);
     (absent.link, absent.probe, absent.targets) = (LinkState::Unknown, ProbeState::Unknown, vec![]);

@@ -62,6 +62,13 @@ fn render_group(group: &Group, colour: bool) -> String {
     if let Some(warning) = spare(group) {
         out.push_str(&loud(&warning, colour));
     }
+    for nic in group.interfaces.iter().filter(|i| i.degraded) {
+        let name = &nic.name;
+        let text = format!(
+            "LOSES PROBES: {name} carries data only while nobody better can; see mpathctl why {name}"
+        );
+        out.push_str(&loud(&text, colour));
+    }
     out.push_str(&interfaces(&group.interfaces, colour));
     if !group.addresses.is_empty() {
         out.push_str(&addresses(group, colour));
