@@ -2,6 +2,7 @@
 //! have differently is told. The copy's actions are thrown away.
 
 use super::Engine;
+use crate::group::Group;
 use crate::input::Input;
 use mpath_model::explain::{Plan, PlannedAddress, PlannedRoute};
 use mpath_model::kernel::{KernelEvent, Route};
@@ -50,9 +51,9 @@ impl Engine {
         let (before, after) = (self.membership(), twin.membership());
         for (nic, group) in &after {
             match before.get(nic) {
-                None => plan.members.push(format!("{nic} joins group {group}")),
+                None => plan.members.push(format!("{nic} joins {group}")),
                 Some(old) if old != group => {
-                    plan.members.push(format!("{nic} changes from group {old} to group {group}"));
+                    plan.members.push(format!("{nic} changes from {old} to {group}"));
                 }
                 Some(_) => {}
             }
@@ -61,14 +62,39 @@ impl Engine {
             }
         }
         for (nic, group) in before.iter().filter(|(nic, _)| !after.contains_key(*nic)) {
-            plan.members.push(format!("{nic} leaves group {group}"));
+            plan.members.push(format!("{nic} leaves {group}"));
         }
+        self.plan_carps(&twin, &mut plan);
         plan
     }
 
+    /// Which vhids begin and which are given up: where an address of CARP is then is for the other hosts to say, too.
+    fn plan_carps(&self, twin: &Engine, plan: &mut Plan) {
+        let (before, after) = (&self.settings.carps, &twin.settings.carps);
+        for carp in after.iter().filter(|c| before.iter().all(|o| o.id() != c.id())) {
+            plan.members.push(format!("vhid {} begins", carp.id()));
+        }
+        for carp in before.iter().filter(|c| after.iter().all(|o| o.id() != c.id())) {
+            plan.members.push(format!("vhid {} is given up", carp.id()));
+        }
+        let stays = |a: &IfAddr| after.iter().any(|c| c.addresses.contains(a));
+        for address in before.iter().flat_map(|c| &c.addresses).filter(|a| !stays(a)) {
+            if let Some(from) = self.actual(address)
+                && plan.addresses.iter().all(|a| a.address != *address)
+            {
+                plan.addresses.push(PlannedAddress { address: *address, from: Some(from), to: None });
+            }
+        }
+    }
+
+    /// NICs with the group or lagg that they belong to.
     fn membership(&self) -> BTreeMap<String, String> {
-        let groups = self.groups.iter().filter(|g| !g.retiring && !g.anonymous);
-        groups.flat_map(|g| g.nics.iter().map(|n| (n.name().to_string(), g.settings.name.clone()))).collect()
+        let groups = self.groups.iter().filter(|g| !g.retiring && !g.is_lone());
+        let whole = |g: &Group| match &g.lagg {
+            Some(lagg) => format!("lagg {}", lagg.settings.name),
+            None => format!("group {}", g.settings.name),
+        };
+        groups.flat_map(|g| g.nics.iter().map(move |n| (n.name().to_string(), whole(g)))).collect()
     }
 
     fn difference(&self, twin: &Engine) -> Plan {
@@ -109,12 +135,16 @@ impl Engine {
         self.inventory.links.get(&index).map(|l| l.name.clone())
     }
 
-    /// Data addresses with the NIC each should be on; none for one that is on its way out.
+    /// Data addresses, and those of laggs, with the interface each should be on; none for one that is on its way out.
     fn whereabouts(&self) -> BTreeMap<IfAddr, Option<String>> {
         let mut found = BTreeMap::new();
         for group in self.groups.iter().filter(|g| !g.anonymous) {
             let host = |a: &crate::group::HomedAddress| (a.addr, Some(group.nics[a.host].name().to_string()));
             found.extend(group.addresses.iter().map(host));
+        }
+        for lagg in self.groups.iter().filter(|g| !g.retiring).filter_map(|g| g.lagg.as_ref()) {
+            let name = &lagg.settings.name;
+            found.extend(lagg.settings.addresses.iter().map(|a| (*a, Some(name.clone()))));
         }
         for group in self.groups.iter() {
             for gone in &group.condemned {

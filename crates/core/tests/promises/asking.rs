@@ -162,3 +162,38 @@ fn frozen_links_and_operators_still_move_and_the_freeze_ends_in_time() {
     assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
     assert_eq!(lab.count("Thawed: verdicts of probes move addresses again"), 1);
 }
+
+/// A lagg or a vhid that would go takes its addresses along, maybe the one by which the operator has come.
+#[test]
+fn a_plan_tells_of_laggs_and_vhids() {
+    let spec = Spec { nics: 3, ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups[0].interfaces.remove(2);
+    let mut lagg = mpath_model::settings::Lagg::new("lagg0", &settings.detection);
+    lagg.ports = vec!["eth2".into()];
+    lagg.addresses = vec!["198.51.100.5/24".parse().unwrap()];
+    settings.laggs.push(lagg);
+    settings.carps.push(mpath_model::settings::Carp {
+        over: mpath_model::carp::Over::Group("g".into()),
+        vhid: 7,
+        passphrase: mpath_model::settings::PassphraseSource::None,
+        advbase: 1,
+        advskew: 0,
+        preempt: false,
+        vmac: false,
+        peer: None,
+        peer6: None,
+        replay: mpath_model::settings::Replay::Loop,
+        addresses: vec!["192.0.2.100/24".parse().unwrap()],
+    });
+    let mut lab = Lab::start(1, settings.clone(), spec.kernel(), spec.net(), None);
+    lab.run(secs(10));
+    assert_eq!(lab.engine.plan_settings(lab.now, settings.clone()), Default::default());
+    (settings.laggs, settings.carps) = (Vec::new(), Vec::new());
+    let plan = lab.engine.plan_settings(lab.now, settings);
+    assert_eq!(plan.members, ["eth2 leaves lagg lagg0", "vhid 7@g is given up"]);
+    let gone = |a: &str| {
+        plan.addresses.iter().any(|p| p.address == a.parse().unwrap() && p.from.is_some() && p.to.is_none())
+    };
+    assert!(gone("198.51.100.5/24") && gone("192.0.2.100/24"), "{:?}", plan.addresses);
+}

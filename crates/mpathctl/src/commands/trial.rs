@@ -60,7 +60,7 @@ pub(crate) fn save(cli: &Cli) -> Result<Exit, Error> {
 fn about_session(plan: &Plan, address: &IpAddr, colour: bool) -> String {
     let affected = plan.addresses.iter().find(|a| a.address.address == *address);
     let text = match affected {
-        None => format!("this session comes in by {address}, which stays where it is"),
+        None => format!("this session comes in by {address}, which mpathd leaves where it is"),
         Some(a) => {
             let what = match &a.to {
                 Some(to) => format!("moves to {to}"),
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(local("198.51.100.7 50000 192.0.2.10 22"), "192.0.2.10".parse().ok());
         let address = "192.0.2.10".parse().unwrap();
         let mut plan = Plan::default();
-        assert!(about_session(&plan, &address, false).contains("stays where it is"));
+        assert!(about_session(&plan, &address, false).contains("leaves where it is"));
         let from = Some("eth0".to_owned());
         plan.addresses.push(PlannedAddress { address: "192.0.2.10/24".parse().unwrap(), from, to: None });
         assert_eq!(
