@@ -7,7 +7,7 @@ use crate::group::{Group, HomedAddress, HomedRoute};
 use crate::guard::Object;
 use crate::inventory::{self, Inventory};
 use crate::{adopt, plan};
-use mpath_model::kernel::{Address, ifa};
+use mpath_model::kernel::{Address, FOREVER, ifa};
 use mpath_model::{Family, IfAddr, PROTO_MPATHD, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -53,6 +53,9 @@ impl Engine {
                         let nodad = found.flags & ifa::NODAD;
                         *found = a.clone();
                         found.flags = (found.flags & !ifa::NODAD) | nodad;
+                    } else if let Some(found) = h.found.as_mut().filter(|_| h.host == n && h.addr == a.addr) {
+                        // A lease goes on running wherever the address is.
+                        (found.valid_lft, found.preferred_lft) = (a.valid_lft, a.preferred_lft);
                     }
                     continue;
                 }
@@ -137,7 +140,9 @@ impl Engine {
             }
             // One that met a copy of its own is taken off and put on again: by us.
             a.seen &= !self.batches.delete_address(link, &a.addr);
-            let wish = !a.declared && a.host == a.home && !group.nics[a.home].failed;
+            // What was leased has run out, or whoever leased it has given it back: it may be another host's by now.
+            let leased = a.found.as_ref().is_some_and(|f| f.valid_lft != FOREVER);
+            let wish = !a.declared && (leased || (a.host == a.home && !group.nics[a.home].failed));
             let (addr, host) = (a.addr, a.host);
             match a.missing {
                 Some(since) if now - since >= WISH_GRACE => forgotten.push(i),

@@ -296,3 +296,24 @@ fn an_adopted_address_that_a_lost_event_took_is_no_wish() {
     lab.run(secs(2));
     assert_eq!(lab.where_is("192.0.2.20"), [ETH0], "nobody can say that somebody wished it away");
 }
+
+/// With `adopt = "all"` a leased address follows its NIC, and ends where it is when its time is over.
+#[test]
+fn a_lease_that_runs_out_elsewhere_is_not_put_back() {
+    let spec = Spec { data: vec![], ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups[0].adopt = mpath_model::settings::Adopt::All;
+    let mut kernel = spec.kernel();
+    kernel.put(ETH0, "192.0.2.50/24");
+    let leased = kernel.addresses.iter_mut().find(|a| a.addr.address == ip("192.0.2.50")).unwrap();
+    (leased.valid_lft, leased.preferred_lft) = (600, 600);
+    let mut lab = Lab::start(1, settings, kernel, spec.net(), None);
+    lab.run(secs(20));
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(3));
+    assert_eq!(lab.where_is("192.0.2.50"), [ETH1], "{}", lab.story());
+    lab.kernel.drop_address(ETH1, &"192.0.2.50/24".parse().unwrap());
+    lab.deliver();
+    lab.run(secs(30));
+    assert_eq!(lab.where_is("192.0.2.50"), [0; 0], "{}", lab.story());
+}
