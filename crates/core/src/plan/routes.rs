@@ -264,10 +264,12 @@ fn prefix_routes(group: &Group, inv: &Inventory, plan: &Plan) -> Vec<Route> {
             continue;
         };
         let data = group.hosted(id).filter(|a| needs_prefix_route(a)).map(|a| a.addr);
+        let mut data: Vec<IfAddr> = data.collect();
+        data.sort_by_key(|a| !comes_from(inv, plan, l.index, a));
         let there = |t: &IfAddr| ours(nic, inv, l.index, &t.address) || plan.puts(l.index, &t.address);
         let tests = nic.test_addresses().filter(|t| !nic.offline && there(t));
         let mut done: BTreeSet<IfAddr> = BTreeSet::new();
-        for addr in data.chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
+        for addr in data.into_iter().chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
             if done.insert(addr.network()) {
                 routes.push(prefix_route(addr, l.index, LAST_METRIC + id as u32));
             }
@@ -276,12 +278,18 @@ fn prefix_routes(group: &Group, inv: &Inventory, plan: &Plan) -> Vec<Route> {
     let homed = by_destination(group.addresses.iter().map(|a| (a.addr.network(), a)));
     for network in networks(group, inv) {
         let hosted = homed.get(&network).cloned().unwrap_or_default();
-        if let Some((addr, index)) = best_host(group, inv, &network, hosted) {
+        if let Some((addr, index)) = best_host(group, inv, plan, &network, hosted) {
             let metric = if addr.family() == Family::Inet { 0 } else { BEST_METRIC6 };
             routes.push(prefix_route(addr, index, metric));
         }
     }
     routes
+}
+
+/// Whether a route can name an address as its source: it is there, or is about to be. One that is left to somebody else, who
+/// takes it away again and again, is not.
+fn comes_from(inv: &Inventory, plan: &Plan, index: IfIndex, addr: &IfAddr) -> bool {
+    inv.at(index, &addr.address).next().is_some() || plan.puts(index, &addr.address)
 }
 
 /// Whether an address is there and was installed by mpathd, so that the kernel has no prefix route for it.
@@ -314,11 +322,13 @@ fn networks(group: &Group, inv: &Inventory) -> Vec<IfAddr> {
 fn best_host(
     group: &Group,
     inv: &Inventory,
+    plan: &Plan,
     network: &IfAddr,
     mut hosted: Vec<&HomedAddress>,
 ) -> Option<(IfAddr, IfIndex)> {
     let up = |n: NicId| link(group, inv, n).filter(|l| l.up).map(|l| l.index);
-    hosted.sort_by_key(|a| !group.nics[a.host].usable());
+    let here = |a: &HomedAddress| up(a.host).is_some_and(|i| comes_from(inv, plan, i, &a.addr));
+    hosted.sort_by_key(|a| (!group.nics[a.host].usable(), !here(a)));
     let data = hosted.iter().find_map(|a| up(a.host).map(|i| (a.addr, i)));
     let needed = hosted.iter().any(|a| needs_prefix_route(a));
     let usable = |index: &IfIndex| group.nic_at(*index).is_some_and(|n| group.nics[n].usable());

@@ -268,3 +268,28 @@ fn routes_that_went_with_the_last_address_of_a_nic_come_back_with_it() {
         assert_eq!(lab.where_is("192.0.2.10").len(), usize::from(declared));
     }
 }
+
+/// Another address of the network does not depend on the one that somebody takes away again and again.
+#[test]
+fn what_is_left_alone_is_no_source_of_a_route() {
+    let spec = Spec { data: vec![("192.0.2.10/24", 0)], four: false, ..Spec::default() };
+    let mut kernel = spec.kernel();
+    kernel.put(ETH1, "192.0.2.50/24");
+    let mut lab = Lab::start(1, spec.settings(), kernel, spec.net(), None);
+    lab.run(secs(20));
+    for _ in 0..4 {
+        delete(&mut lab, "192.0.2.10");
+        lab.run(ms(500));
+    }
+    assert_eq!(lab.where_is("192.0.2.10"), [0; 0], "{}", lab.story());
+    lab.carrier(&[ETH1], false);
+    lab.run(secs(2));
+    assert_eq!(lab.where_is("192.0.2.50"), [ETH0]);
+    let way = |r: &mpath_model::Route| {
+        r.table == 254
+            && r.dst == "192.0.2.0/24".parse().unwrap()
+            && r.uses(ETH0)
+            && r.prefsrc == Some(ip("192.0.2.50"))
+    };
+    assert!(lab.kernel.routes.iter().any(way), "{:?}", lab.kernel.routes);
+}
