@@ -119,7 +119,7 @@ fn document(cx: &mut Cx<'_>, root: &DeTable<'_>, span: Span, defaults: &Defaults
     lagg::check(cx, &laggs, &drafts);
     let tables = root.tables(cx, "carp", "[[carp]]", carp::KEYS);
     let carps: Vec<_> = tables.iter().map(|table| carp::read(cx, table)).collect();
-    carp::check(cx, &carps, &drafts);
+    carp::check(cx, &carps, &drafts, &laggs);
     let carps = carps.into_iter().filter_map(carp::Draft::finish).collect();
     detection::note_overruled_by_groups(cx, detection_table.as_ref(), &drafts, defaults);
     let groups = drafts.into_iter().map(|draft| draft.finish(&detection)).collect();

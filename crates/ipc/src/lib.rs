@@ -9,12 +9,17 @@ pub mod codec;
 pub mod failure;
 pub mod message;
 
+use std::time::Duration;
+
 pub use client::{Client, ClientError};
 pub use codec::{Framer, TooLong};
 pub use failure::{Failure, Problem};
 pub use message::{
     Call, Change, Key, Reply, ReplyMessage, Request, RunningConfiguration, ServiceInfo, TimedEvent,
 };
+
+/// Longest trial of a configuration: a longer one ends after this time.
+pub const LONGEST_TRIAL: Duration = Duration::from_secs(86_400);
 
 /// Name of mpathd's varlink interface.
 pub const INTERFACE: &str = "org.mpathd";

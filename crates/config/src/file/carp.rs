@@ -2,6 +2,7 @@
 
 use super::address::{self, Role};
 use super::group::Draft as GroupDraft;
+use super::lagg::Draft as LaggDraft;
 use super::reader::{At, Cx, Span, Table};
 use crate::passphrase;
 use mpath_model::carp::Over;
@@ -167,9 +168,12 @@ fn addresses(cx: &mut Cx<'_>, table: &Table<'_>) -> Vec<At<IfAddr>> {
 }
 
 /// Reports every contradiction among vhids, and between them and groups.
-pub(super) fn check(cx: &mut Cx<'_>, drafts: &[Draft], groups: &[GroupDraft]) {
+pub(super) fn check(cx: &mut Cx<'_>, drafts: &[Draft], groups: &[GroupDraft], laggs: &[LaggDraft]) {
     places(cx, drafts, groups);
     let mut seen: HashMap<IpAddr, (&'static str, Span)> = HashMap::new();
+    for at in laggs.iter().flat_map(|lagg| &lagg.addresses) {
+        seen.insert(at.value.address, ("lagg address", at.span.clone()));
+    }
     for group in groups {
         for nic in &group.interfaces {
             for at in &nic.test_addresses {

@@ -33,7 +33,7 @@ const RX_GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(
 pub(super) struct Draft {
     name: Option<At<String>>,
     ports: Vec<At<String>>,
-    addresses: Vec<At<IfAddr>>,
+    pub(super) addresses: Vec<At<IfAddr>>,
     targets: Vec<At<IpAddr>>,
     backend: Option<LaggBackend>,
     failback: bool,

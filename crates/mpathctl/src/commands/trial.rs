@@ -6,7 +6,7 @@ use crate::cli::Cli;
 use crate::exit::{Error, Exit};
 use crate::output::{self, Style};
 use crate::table::wrap;
-use mpath_ipc::{Change, Request};
+use mpath_ipc::{Change, LONGEST_TRIAL, Request};
 use mpath_model::explain::Plan;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -31,6 +31,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
+    if args.time > LONGEST_TRIAL {
+        let most = mpath_config::duration::format(LONGEST_TRIAL);
+        return Err(Error::Usage(format!("--for: a trial lasts {most} at most")));
+    }
     let (text, name) = plan::read(&args.file)?;
     let mut client = super::connect(cli)?;
     let foreseen = client.plan(Request::PlanConfiguration { text: text.clone(), name: name.clone() })?;

@@ -5,16 +5,13 @@ use super::{Daemon, keys, line, refused as refused_line};
 use crate::control::{Access, ConnId};
 use crate::running::{KeptKey, Running};
 use mpath_config::Loaded;
-use mpath_ipc::{Change, Failure, Reply, Request, RunningConfiguration};
+use mpath_ipc::{Change, Failure, LONGEST_TRIAL, Reply, Request, RunningConfiguration};
 use mpath_linux::clock;
 use mpath_linux::probes::Keys;
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::{Settings, Time};
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
-
-/// Longest trial.
-const LONGEST: Duration = Duration::from_secs(86_400);
 
 impl Daemon {
     /// Puts in force what the file says, or what was changed since by an earlier run.
@@ -94,7 +91,7 @@ impl Daemon {
             }
         };
         loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
-        let trial = change.trial_ms.map(|ms| clock::now() + Duration::from_millis(ms).min(LONGEST));
+        let trial = change.trial_ms.map(|ms| clock::now() + Duration::from_millis(ms).min(LONGEST_TRIAL));
         self.running.change(change.text, loaded.settings.clone(), trial.map(|until| (until, replaced)));
         if trial.is_none() {
             self.keep_changes();

@@ -101,6 +101,10 @@ fn what_contradicts_what() {
         format!("{BASE}[[group.address]]\naddress = \"192.0.2.100/24\"\n{}", MINIMAL.replace("eth0", "eth7"));
     let data = errors(&data);
     assert!(data[0].ends_with("192.0.2.100 cannot be both a data address and a virtual address"), "{data:?}");
+    let lagg =
+        format!("[[lagg]]\nname = \"lagg0\"\nports = [\"em0\"]\naddresses = [\"192.0.2.100/24\"]\n{MINIMAL}");
+    let lagg = errors(&lagg);
+    assert!(lagg[0].ends_with("192.0.2.100 cannot be both a lagg address and a virtual address"), "{lagg:?}");
 }
 
 #[test]

@@ -38,11 +38,7 @@ fn closed(chain: &Chain, rules: &[Rule]) -> Option<Finding> {
         return None;
     }
     let (table, name) = (&chain.table, &chain.name);
-    let family = match chain.family {
-        IPV4 => "ip",
-        IPV6 => "ip6",
-        _ => "inet",
-    };
+    let family = family(chain.family);
     let what = format!(
         "chain {name} of table {family} {table} drops what no rule accepts, and none names {}",
         missing.join(" or ")
@@ -97,9 +93,17 @@ fn blinds(rule: &Rule, settings: &Settings) -> Option<Finding> {
         _ => return None,
     };
     let (table, chain, handle) = (&rule.table, &rule.chain, rule.handle);
-    let remedy =
-        format!("nft delete rule {table} {chain} handle {handle} (with its family in front of the table)");
+    let remedy = format!("nft delete rule {} {table} {chain} handle {handle}", family(rule.family));
     Some(Finding::obstacle("packet filter", format!("{} {what}", place(rule)), remedy))
+}
+
+/// As nft(8) calls it.
+fn family(number: u8) -> &'static str {
+    match number {
+        IPV4 => "ip",
+        IPV6 => "ip6",
+        _ => "inet",
+    }
 }
 
 fn place(rule: &Rule) -> String {
