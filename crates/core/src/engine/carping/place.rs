@@ -4,7 +4,6 @@ use crate::action::Action;
 use crate::carp::demotion::{Demotion, FAILED, Health};
 use crate::carp::machine::State;
 use crate::carp::plan;
-
 use crate::carp::vhid::{Place, Sources, Vhid};
 use crate::engine::Engine;
 use crate::group::Group;
