@@ -25,6 +25,11 @@ impl DetectionTime {
         DetectionTime { requested, current: requested, raised: None }
     }
 
+    /// What is in force goes on under new settings, unless something else is asked for now.
+    pub fn carried_over(&self, requested: Duration) -> DetectionTime {
+        if self.requested == requested { self.clone() } else { DetectionTime::new(requested) }
+    }
+
     /// What was asked for.
     pub fn requested(&self) -> Duration {
         self.requested

@@ -288,6 +288,23 @@ pub struct Carp {
 }
 
 impl Carp {
+    /// A vhid with nothing but defaults, and no address yet: what `ifconfig IF vhid N` makes.
+    pub fn new(over: Over, vhid: u8) -> Carp {
+        Carp {
+            over,
+            vhid,
+            passphrase: PassphraseSource::None,
+            advbase: 1,
+            advskew: 0,
+            preempt: false,
+            vmac: true,
+            peer: None,
+            peer6: None,
+            replay: Replay::Loop,
+            addresses: Vec::new(),
+        }
+    }
+
     /// Its name among the vhids of this host.
     pub fn id(&self) -> CarpId {
         CarpId { over: self.over.clone(), vhid: self.vhid }

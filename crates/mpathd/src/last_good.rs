@@ -10,9 +10,8 @@ use std::path::Path;
 /// Loads the configuration; if it is broken, or a passphrase of it cannot be read, the kept one in its place. The lines tell
 /// of it.
 pub(crate) fn load(paths: &Paths, kept: Option<&Path>) -> Result<(Loaded, Vec<Line>), Errors> {
-    let (first, Some(kept)) = (mpath_config::load(paths), kept) else {
-        return mpath_config::load(paths).map(|loaded| (loaded, Vec::new()));
-    };
+    let first = mpath_config::load(paths);
+    let Some(kept) = kept else { return first.map(|loaded| (loaded, Vec::new())) };
     let mut lines: Vec<Line> = match &first {
         Ok(loaded) => match crate::daemon::keys(&loaded.settings) {
             Ok(_) => Vec::new(),
@@ -23,9 +22,12 @@ pub(crate) fn load(paths: &Paths, kept: Option<&Path>) -> Result<(Loaded, Vec<Li
         },
         Err(errors) => errors.problems().iter().map(crate::daemon::refused).collect(),
     };
+    if lines.is_empty() {
+        return first.map(|loaded| (loaded, lines));
+    }
     let instead = Paths { config: Some(kept.to_owned()), defaults: paths.defaults.clone() };
     let usable = |l: &Loaded| crate::daemon::keys(&l.settings).is_ok();
-    let second = mpath_config::load(&instead).ok().filter(usable).filter(|_| !lines.is_empty());
+    let second = mpath_config::load(&instead).ok().filter(usable);
     let Some(loaded) = second else { return first.map(|loaded| (loaded, Vec::new())) };
     lines.push(Line {
         level: Level::Err,

@@ -66,6 +66,9 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
             return Err(Failure { status: CONFIGURATION, text: bad.join("\n") });
         }
     };
+    if let Start::Afresh(loaded) = &start {
+        lines.extend(last_good::keep(loaded, kept));
+    }
     let lock = Lock::take().map_err(cannot)?;
     capabilities().map_err(cannot)?;
     let (hooks, complaint) = Hooks::start(program.path(), hooks::inherited());
@@ -181,9 +184,6 @@ fn beginning(options: &Options, kept: Option<&Path>) -> Result<(Start, Vec<Line>
         .map_err(|errors| Failure { status: CONFIGURATION, text: errors.to_string() })?;
     lines.extend(more);
     lines.extend(loaded.notices.iter().map(daemon::line));
-    if daemon::keys(&loaded.settings).is_ok() {
-        lines.extend(last_good::keep(&loaded, kept));
-    }
     Ok((Start::Afresh(Box::new(loaded)), lines))
 }
 

@@ -4,8 +4,8 @@
 use super::{Action, AddressChange, Change, VhidChange};
 use mpath_model::carp::Over;
 use mpath_model::settings::{
-    Adopt, Carp, Confirm, DataAddress, Group, Interface, Lagg, PassphraseSource, ProbeMode, Replay,
-    TestAddress, Thresholds,
+    Adopt, Carp, Confirm, DataAddress, Group, Interface, Lagg, PassphraseSource, ProbeMode, TestAddress,
+    Thresholds,
 };
 use mpath_model::{IfAddr, Settings};
 use std::path::{Path, PathBuf};
@@ -405,7 +405,7 @@ impl Job<'_> {
         let over = Over::Interface(self.interface.to_owned());
         let at = self.settings.carps.iter().position(|c| c.over == over && c.vhid == change.vhid);
         let n = at.unwrap_or_else(|| {
-            self.settings.carps.push(new_vhid(over, change.vhid));
+            self.settings.carps.push(Carp::new(over, change.vhid));
             self.settings.carps.len() - 1
         });
         let carp = &mut self.settings.carps[n];
@@ -419,22 +419,6 @@ impl Job<'_> {
             self.outcome.keys.push(Key { name, passphrase: passphrase.clone() });
         }
         Ok(())
-    }
-}
-
-fn new_vhid(over: Over, vhid: u8) -> Carp {
-    Carp {
-        over,
-        vhid,
-        passphrase: PassphraseSource::None,
-        advbase: 1,
-        advskew: 0,
-        preempt: false,
-        vmac: true,
-        peer: None,
-        peer6: None,
-        replay: Replay::Loop,
-        addresses: Vec::new(),
     }
 }
 

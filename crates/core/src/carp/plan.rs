@@ -62,11 +62,7 @@ pub fn plan(vhids: &[Vhid], inventory: &Inventory, held: &dyn Fn(&KernelOp) -> b
         if let (true, Some(parent)) = (v.settings.vmac, active) {
             wanted.insert((v.settings.vhid, parent));
         }
-        let taken_over = |o: &Vhid| {
-            let same = (o.settings.vhid, o.place.active) == (v.settings.vhid, v.place.active);
-            same && o.serves() && !o.retired
-        };
-        if v.retired && vhids.iter().any(taken_over) {
+        if v.retired && vhids.iter().any(|o| o.stands_beside(v) && o.serves() && !o.retired) {
             continue; // its device and addresses are another one's by now
         }
         if v.serves() && !v.retired {

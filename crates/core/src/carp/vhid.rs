@@ -115,6 +115,11 @@ impl Vhid {
         Family::BOTH.into_iter().filter(|f| self.settings.addresses.iter().any(|a| a.family() == *f))
     }
 
+    /// It has the same number on the same interface, and with that the same device: one of the two is about to be forgotten.
+    pub fn stands_beside(&self, other: &Vhid) -> bool {
+        (self.settings.vhid, self.place.active) == (other.settings.vhid, other.place.active)
+    }
+
     /// Whether its addresses belong into the kernel now.
     pub fn serves(&self) -> bool {
         self.state == State::Master && self.install_at.is_none()

@@ -2,7 +2,6 @@
 
 use super::Engine;
 use crate::adopt;
-use crate::detection::DetectionTime;
 use crate::group::{Group, HomedAddress, HomedRoute, NicId};
 use mpath_model::IfAddr;
 use mpath_model::settings::{self, Settings};
@@ -76,9 +75,7 @@ fn anonymous(name: &str, detection: &settings::Detection) -> Group {
 fn alone_again(old: &Group, detection: &settings::Detection) -> Group {
     let mut group = anonymous(&old.settings.name, detection);
     group.nics = old.nics.clone();
-    if old.detection.requested() == detection.failure_detection_time {
-        group.detection = old.detection.clone();
-    }
+    group.detection = old.detection.carried_over(detection.failure_detection_time);
     group
 }
 
@@ -96,11 +93,7 @@ fn build(settings: &settings::Group, old: &[Group]) -> Group {
     if let Some(before) = before {
         (group.failed, group.grace) = (before.failed, before.grace);
         group.beacons = before.beacons.remembered();
-        if before.detection.requested() == settings.failure_detection_time {
-            group.detection = before.detection.clone();
-        } else {
-            group.detection = DetectionTime::new(settings.failure_detection_time);
-        }
+        group.detection = before.detection.carried_over(settings.failure_detection_time);
     }
     // Whoever is waited for is so until a time that somebody knows.
     let awaited = group.grace.is_some();

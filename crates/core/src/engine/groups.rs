@@ -38,7 +38,7 @@ impl Groups {
         self.wakes.resize_with(self.list.len(), Wake::default);
     }
 
-    /// The groups that need a look now, in order. They count as looked at, and as written to.
+    /// The groups that need a look now, in order. They count as looked at, and when they are due is not known any more.
     pub(super) fn take_due(&mut self, now: Time) -> Vec<GroupId> {
         let mut found = Vec::new();
         for (g, wake) in self.wakes.iter_mut().enumerate() {

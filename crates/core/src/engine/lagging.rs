@@ -47,9 +47,7 @@ pub(super) fn build(settings: &settings::Lagg, old: &[Group]) -> Group {
     let before = old.iter().filter(|o| !o.retiring).find(|o| is_of(o, &settings.name));
     if let Some(before) = before {
         group.failed = before.failed;
-        if before.detection.requested() == settings.failure_detection_time {
-            group.detection = before.detection.clone();
-        }
+        group.detection = before.detection.carried_over(settings.failure_detection_time);
     }
     let before = old.iter().find(|o| is_of(o, &settings.name)).and_then(|o| o.lagg.as_ref());
     group.lagg = Some(before.map_or_else(|| Lagg::new(settings.clone()), |l| l.with(settings.clone())));
@@ -325,25 +323,26 @@ impl Engine {
     pub(super) fn wire_mac(&self, g: GroupId, n: NicId) -> Option<Mac> {
         let group = &self.groups[g];
         let nic = &group.nics[n];
-        let mac = |i: IfIndex| self.inventory.links.get(&i).and_then(|l| l.mac);
-        match &group.lagg {
-            None => mac(nic.index?),
-            Some(lagg) => {
-                let whole = lagg.index.and_then(mac);
-                if lagg.active == Some(n) { whole } else { lagg.voice(nic.name(), whole) }
-            }
-        }
+        let index = match &group.lagg {
+            None => nic.index?,
+            Some(lagg) if lagg.active == Some(n) => lagg.index?,
+            Some(_) => return self.voice(g, n),
+        };
+        self.inventory.links.get(&index)?.mac
+    }
+
+    /// Link-layer address of a port that is not active: no other port has it.
+    fn voice(&self, g: GroupId, n: NicId) -> Option<Mac> {
+        let group = &self.groups[g];
+        let lagg = group.lagg.as_ref()?;
+        let whole = lagg.index.and_then(|i| self.inventory.links.get(&i)?.mac);
+        lagg.voice(group.nics[n].name(), whole)
     }
 
     /// Whether a NIC speaks on the wire with a link-layer address, or did so just now: an answer to what a port asked before
-    /// it became the active one comes to the address that it had then, which no other port has.
+    /// it became the active one comes to the address that it had then.
     pub(super) fn speaks_with(&self, g: GroupId, n: NicId, mac: Mac) -> bool {
-        let group = &self.groups[g];
-        let before = group.lagg.as_ref().and_then(|lagg| {
-            let whole = lagg.index.and_then(|i| self.inventory.links.get(&i)?.mac);
-            lagg.voice(group.nics[n].name(), whole)
-        });
-        self.wire_mac(g, n) == Some(mac) || before == Some(mac)
+        self.wire_mac(g, n) == Some(mac) || self.voice(g, n) == Some(mac)
     }
 
     /// The interface whose addresses a NIC may ask with.

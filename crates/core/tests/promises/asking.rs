@@ -174,17 +174,9 @@ fn a_plan_tells_of_laggs_and_vhids() {
     lagg.addresses = vec!["198.51.100.5/24".parse().unwrap()];
     settings.laggs.push(lagg);
     settings.carps.push(mpath_model::settings::Carp {
-        over: mpath_model::carp::Over::Group("g".into()),
-        vhid: 7,
-        passphrase: mpath_model::settings::PassphraseSource::None,
-        advbase: 1,
-        advskew: 0,
-        preempt: false,
         vmac: false,
-        peer: None,
-        peer6: None,
-        replay: mpath_model::settings::Replay::Loop,
         addresses: vec!["192.0.2.100/24".parse().unwrap()],
+        ..mpath_model::settings::Carp::new(mpath_model::carp::Over::Group("g".into()), 7)
     });
     let mut lab = Lab::start(1, settings.clone(), spec.kernel(), spec.net(), None);
     lab.run(secs(10));

@@ -382,17 +382,9 @@ fn an_advert_without_an_address_is_made_whole_and_comes_from_nobody() {
     let mut settings = spec.settings();
     settings.groups.clear();
     settings.carps.push(settings::Carp {
-        over: mpath_model::carp::Over::Interface("eth0".into()),
-        vhid: 7,
-        passphrase: settings::PassphraseSource::None,
-        advbase: 1,
-        advskew: 0,
-        preempt: false,
         vmac: false,
-        peer: None,
-        peer6: None,
-        replay: settings::Replay::Loop,
         addresses: vec!["192.0.2.100/24".parse().unwrap()],
+        ..settings::Carp::new(mpath_model::carp::Over::Interface("eth0".into()), 7)
     });
     let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
     lab.run(secs(6));

@@ -3,7 +3,7 @@
 use crate::common::*;
 use mpath_core::{Engine, Input};
 use mpath_model::carp::Over;
-use mpath_model::settings::{Carp, Lagg, PassphraseSource, Replay};
+use mpath_model::settings::{Carp, Lagg};
 use mpath_model::status::InterfaceState;
 
 /// A group that is probed in both families, with a standby; a vhid over another NIC; and a lagg.
@@ -12,17 +12,9 @@ fn busy() -> Lab {
     let mut settings = spec.settings();
     settings.groups[0].interfaces.truncate(3);
     settings.carps.push(Carp {
-        over: Over::Interface("eth3".into()),
-        vhid: 7,
-        passphrase: PassphraseSource::None,
-        advbase: 1,
-        advskew: 0,
         preempt: true,
-        vmac: true,
-        peer: None,
-        peer6: None,
-        replay: Replay::Loop,
         addresses: vec!["192.0.2.100/24".parse().unwrap()],
+        ..Carp::new(Over::Interface("eth3".into()), 7)
     });
     let mut lagg = Lagg::new("lagg0", &settings.detection);
     lagg.ports = vec!["eth4".into()];

@@ -486,17 +486,9 @@ fn a_virtual_address_that_a_crash_left_behind_is_not_adopted() {
     let mut settings = spec.settings();
     settings.groups[0].adopt = settings::Adopt::All;
     settings.carps.push(settings::Carp {
-        over: mpath_model::carp::Over::Interface("eth0".into()),
-        vhid: 7,
-        passphrase: settings::PassphraseSource::None,
-        advbase: 1,
-        advskew: 0,
-        preempt: false,
         vmac: false,
-        peer: None,
-        peer6: None,
-        replay: settings::Replay::Loop,
         addresses: vec!["192.0.2.100/24".parse().unwrap()],
+        ..settings::Carp::new(mpath_model::carp::Over::Interface("eth0".into()), 7)
     });
     let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
     lab.run(secs(20));

@@ -392,17 +392,8 @@ fn a_vhid_that_changes_from_an_interface_to_its_group_settles() {
     let spec = Spec::default();
     let mut settings = spec.settings();
     settings.carps.push(mpath_model::settings::Carp {
-        over: Over::Interface("eth0".into()),
-        vhid: 7,
-        passphrase: mpath_model::settings::PassphraseSource::None,
-        advbase: 1,
-        advskew: 0,
-        preempt: false,
-        vmac: true,
-        peer: None,
-        peer6: None,
-        replay: mpath_model::settings::Replay::Loop,
         addresses: vec!["192.0.2.100/24".parse().unwrap()],
+        ..mpath_model::settings::Carp::new(Over::Interface("eth0".into()), 7)
     });
     let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
     lab.run(secs(10));

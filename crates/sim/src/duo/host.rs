@@ -5,7 +5,7 @@ use crate::kernel::Kernel;
 use mpath_core::Engine;
 use mpath_model::carp::Over;
 use mpath_model::kernel::{Heard, KernelEvent, KernelOp};
-use mpath_model::settings::{Carp, Group, Interface, PassphraseSource, ProbeMode, Replay};
+use mpath_model::settings::{Carp, Group, Interface, ProbeMode};
 use mpath_model::{Address, IfAddr, IfIndex, Mac, Settings, Time};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -41,17 +41,10 @@ fn addr(text: &str) -> IfAddr {
 pub(super) fn settings(manner: Manner, n: usize) -> Settings {
     let over = if manner.group { Over::Group("g".into()) } else { Over::Interface("eth0".into()) };
     let carp = Carp {
-        over,
-        vhid: 1,
-        passphrase: PassphraseSource::None,
-        advbase: 1,
         advskew: manner.skew[n],
         preempt: manner.preempt,
-        vmac: true,
-        peer: None,
-        peer6: None,
-        replay: Replay::Loop,
         addresses: VIPS.map(addr).to_vec(),
+        ..Carp::new(over, 1)
     };
     let member = |nic| Interface { name: format!("eth{nic}"), test_addresses: Vec::new(), standby: false };
     let group = Group {

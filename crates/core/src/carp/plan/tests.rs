@@ -5,7 +5,7 @@ use crate::carp::machine::Happening;
 use crate::carp::vhid::Place;
 use mpath_model::carp::Over;
 use mpath_model::kernel::Inventory as Dump;
-use mpath_model::settings::{Carp, PassphraseSource, Replay};
+use mpath_model::settings::Carp;
 use mpath_model::{Mac, Time};
 
 fn link(index: IfIndex, name: &str, up: bool) -> Link {
@@ -26,17 +26,9 @@ fn inventory(links: &[Link], addresses: &[Address]) -> Inventory {
 /// A vhid over two members, of which `active` serves.
 fn vhid(active: IfIndex, master: bool, vmac: bool) -> Vhid {
     let settings = Carp {
-        over: Over::Group("g".into()),
-        vhid: 1,
-        passphrase: PassphraseSource::None,
-        advbase: 1,
-        advskew: 0,
-        preempt: false,
         vmac,
-        peer: None,
-        peer6: None,
-        replay: Replay::Loop,
         addresses: vec!["192.0.2.100/24".parse().unwrap()],
+        ..Carp::new(Over::Group("g".into()), 1)
     };
     let mut v = Vhid::new(settings, Counter::new(0, 1));
     let listen = vec![2, 3];

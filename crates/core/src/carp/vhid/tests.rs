@@ -1,22 +1,14 @@
 use super::*;
 use mpath_model::carp::Over;
-use mpath_model::settings::{PassphraseSource, Replay};
 
 const START: Time = Time(1_000_000_000_000);
 
 fn settings(advskew: u8, preempt: bool) -> Carp {
     Carp {
-        over: Over::Interface("eth0".into()),
-        vhid: 1,
-        passphrase: PassphraseSource::None,
-        advbase: 1,
         advskew,
         preempt,
-        vmac: true,
-        peer: None,
-        peer6: None,
-        replay: Replay::Loop,
         addresses: vec!["192.0.2.100/24".parse().unwrap()],
+        ..Carp::new(Over::Interface("eth0".into()), 1)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::action::Action;
 use crate::carp::demotion::{Demotion, FAILED, Health};
 use crate::carp::machine::State;
 use crate::carp::plan;
-use crate::carp::vhid::{Place, Sources, Vhid};
+use crate::carp::vhid::{Place, Sources};
 use crate::engine::Engine;
 use crate::group::Group;
 use crate::inventory;
@@ -35,15 +35,12 @@ impl Engine {
             if before != place.active {
                 self.carp_need_sysctls(place.active, out);
             }
-            let v = &mut self.carps.vhids[i];
-            v.moved(now, place);
+            self.carps.vhids[i].moved(now, place);
             if self.carps.stopping {
                 continue;
             }
-            let (vhid, active) = (v.settings.vhid, v.place.active);
-            let left = |o: &Vhid| o.retired && o.settings.vhid == vhid && o.place.active == active;
-            let resigned = self.carps.vhids.iter().any(left);
-            let v = &mut self.carps.vhids[i];
+            let v = &self.carps.vhids[i];
+            let resigned = self.carps.vhids.iter().any(|o| o.retired && o.stands_beside(v));
             let held = v.state() == State::Init
                 && !resigned
                 && plan::still_held(v, &self.inventory, &plan::devices(&self.inventory));
