@@ -44,7 +44,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
         Command::Completions(args) => completions::run(args),
         Command::Reload(args) => reload::run(cli, args),
         Command::Release(args) => release::run(cli, args),
-        Command::Import(args) => import::run(args),
+        Command::Import(args) => import::run(cli, args),
         Command::Replay(args) => replay::run(cli, args),
         Command::Save => trial::save(cli),
         Command::Try(args) => trial::run(cli, args),

@@ -237,3 +237,42 @@ fn help_teaches_and_usage_is_2() {
     assert_eq!(code, 2);
     assert!(err.contains("explode"), "{err}");
 }
+
+#[test]
+fn an_import_as_json_holds_the_file_and_the_notes() {
+    let dir = dir();
+    let file = dir.path().join("hostname.hme0");
+    std::fs::write(&file, "192.0.2.10/24 group production up\n").unwrap();
+    let (code, plain, _) = run(&["import", file.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    let (code, text, notes) = run(&["--json", "import", file.to_str().unwrap()]);
+    assert_eq!((code, notes.as_str()), (0, ""));
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["configuration"], plain);
+    assert!(value["notes"].is_array());
+}
+
+#[test]
+fn wait_online_as_json_tells_who_is_missing() {
+    use mpath_model::status::{Group, GroupState};
+    let dir = dir();
+    let group = Group {
+        name: "production".to_owned(),
+        state: GroupState::Failed,
+        failure_detection_time_ms: 10_000,
+        requested_failure_detection_time_ms: 10_000,
+        failback: true,
+        interfaces: vec![],
+        addresses: vec![],
+    };
+    for (groups, code, missing) in [(vec![], 0, vec![]), (vec![group], 1, vec!["group production"])] {
+        let path = dir.path().join(code.to_string());
+        let status = Status { groups, ..Status::default() };
+        let served = daemon(&path, move |_| Reply::Status(Box::new(status.clone())).encode());
+        let run = run(&["--json", "--socket", path.to_str().unwrap(), "wait-online", "--timeout", "0s"]);
+        assert_eq!(run.0, code, "{run:?}");
+        let value: serde_json::Value = serde_json::from_str(&run.1).unwrap();
+        assert_eq!(value, serde_json::json!({ "missing": missing }));
+        served.join().unwrap();
+    }
+}

@@ -16,12 +16,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Bytes of one file.
 const MOST: usize = 64 << 20;
 /// Lines that wait for the disk at most.
 const QUEUE: usize = 8192;
+/// How long the disk is left alone when the queue is full. A new start costs the whole engine as text.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the end waits for the disk. Nothing moves meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 enum Note {
     Text(Vec<u8>),
@@ -49,6 +53,8 @@ pub(crate) struct Recorder {
     lost: u64,
     /// The next line must be an engine.
     anew: bool,
+    /// The queue was full: nothing is recorded until then.
+    pause: Option<Time>,
 }
 
 impl Recorder {
@@ -71,11 +77,17 @@ impl Recorder {
             size: 0,
             lost: 0,
             anew: true,
+            pause: None,
         })
     }
 
     /// To be called before the engine handles an input.
     pub(crate) fn before(&mut self, engine: &Engine, now: Time, input: &Input) {
+        if self.pause.is_some_and(|until| now < until) {
+            self.lost += 1;
+            return;
+        }
+        self.pause = None;
         if self.size > MOST {
             self.size = 0;
             self.anew = true;
@@ -107,9 +119,7 @@ impl Recorder {
     /// Writes out what is left. What went wrong is for the log.
     pub(crate) fn close(mut self) -> Option<Line> {
         drop(self.notes.take());
-        let ended =
-            self.writer.take()?.join().unwrap_or_else(|_| Err(io::Error::other("its thread has died")));
-        let error = ended.err()?;
+        let error = ended(self.writer.take()?).err()?;
         Some(Line {
             level: Level::Warning,
             text: "the recording is not complete".to_owned(),
@@ -132,11 +142,23 @@ impl Recorder {
             Err(TrySendError::Full(_)) => {
                 self.lost += 1;
                 self.anew = true;
+                self.pause = Some(clock::now() + PAUSE);
             }
             // The disk is full: nothing more is recorded, and close() says so.
             Err(TrySendError::Disconnected(_)) => self.notes = None,
         }
     }
+}
+
+fn ended(writer: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    let latest = Instant::now() + PATIENCE;
+    while !writer.is_finished() {
+        if Instant::now() >= latest {
+            return Err(io::Error::other("the disk takes too long"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    writer.join().unwrap_or_else(|_| Err(io::Error::other("its thread has died")))
 }
 
 fn before(path: &Path) -> PathBuf {
@@ -205,5 +227,32 @@ mod tests {
             assert!(file.into_iter().all(|l| !replay.step(l).unwrap().differs));
             assert!(replay.engine().is_some());
         }
+    }
+
+    #[test]
+    fn a_disk_that_stands_still_costs_neither_time_nor_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("recording");
+        let mut recorder = Recorder::start(&path, WallClock::utc()).unwrap();
+        let (notes, stuck) = sync_channel(1);
+        recorder.notes = Some(notes);
+        recorder.writer = Some(std::thread::spawn(|| {
+            loop {
+                std::thread::park();
+            }
+        }));
+        let mut engine = Engine::new(7, "1.0");
+        let now = clock::now().0 / 1_000_000;
+        for _ in 0..3 {
+            feed(&mut recorder, &mut engine, now);
+        }
+        // The engine as it began, and nothing after it, not even another engine.
+        assert_eq!((stuck.try_iter().count(), recorder.lost), (1, 3));
+        feed(&mut recorder, &mut engine, now);
+        assert_eq!((stuck.try_iter().count(), recorder.lost), (0, 4));
+        recorder.pause = Some(clock::now());
+        feed(&mut recorder, &mut engine, clock::now().0 / 1_000_000 + 1);
+        assert!(matches!(stuck.try_recv(), Ok(Note::Text(text)) if text.starts_with(b"{\"engine\"")));
+        assert!(recorder.close().is_some_and(|line| line.text == "the recording is not complete"));
     }
 }

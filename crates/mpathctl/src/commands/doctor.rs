@@ -13,6 +13,7 @@ use crate::output::{self, Style};
 use crate::table::{paragraph, wrap};
 use host::Host;
 use mpath_config::Paths;
+use mpath_ipc::ClientError;
 use mpath_model::Settings;
 use mpath_model::settings::PassphraseSource;
 use serde::Serialize;
@@ -121,9 +122,21 @@ fn settings(cli: &Cli, args: &Args, list: &mut Vec<Finding>) -> Result<(Settings
             parsed.map(|l| (l.settings, true)).map_err(|e| Error::Usage(e.to_string()))
         }
         Err(error) => {
-            list.push(Finding::hint("mpathd", error.to_string(), "start it, and run mpathctl doctor again"));
+            list.push(Finding::hint("mpathd", error.to_string(), remedy(&error)));
             load(None)
         }
+    }
+}
+
+/// What to do when the daemon has not told what it knows.
+fn remedy(error: &Error) -> &'static str {
+    match error {
+        Error::Client(ClientError::Missing(_) | ClientError::Dead(_)) => {
+            "start it, and run mpathctl doctor again"
+        }
+        Error::Client(ClientError::Forbidden(_) | ClientError::Failed(_)) => "run mpathctl doctor as root",
+        Error::Client(ClientError::Foreign(..)) => "give its socket with --socket",
+        _ => "see its log; the configuration file alone was looked at",
     }
 }
 

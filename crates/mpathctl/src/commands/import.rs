@@ -1,9 +1,11 @@
 //! `mpathctl import FILE...`: foreign configurations as a mpathd.toml on stdout.
 
+use crate::cli::Cli;
 use crate::exit::{Error, Exit};
 use crate::output;
 use mpath_config::import::{Source, import};
 use mpath_config::words::apply::Key;
+use serde::Serialize;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -30,7 +32,7 @@ pub(crate) struct Args {
     keys: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
+pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
     let mut sources = Vec::new();
     for file in &args.files {
         let (text, path) = super::plan::read(file)?;
@@ -64,11 +66,22 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
         let what = "what these files say contradicts itself";
         return Err(Error::Usage(format!("{what}\n{errors}\nin this translation:\n{text}")));
     }
-    for note in &imported.notes {
-        output::complain(note);
+    if cli.json {
+        output::json(&Translation { configuration: &text, notes: &imported.notes })?;
+    } else {
+        imported.notes.iter().for_each(|note| output::complain(note));
+        output::text(&text)?;
     }
-    output::text(&text)?;
     Ok(Exit::Done)
+}
+
+/// What is printed, in JSON.
+#[derive(Serialize)]
+struct Translation<'a> {
+    /// The mpathd.toml.
+    configuration: &'a str,
+    /// What the operator should know, with its place.
+    notes: &'a [String],
 }
 
 fn keep(dir: &Path, key: &Key) -> Result<(), Error> {

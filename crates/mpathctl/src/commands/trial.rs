@@ -8,6 +8,7 @@ use crate::output::{self, Style};
 use crate::table::wrap;
 use mpath_ipc::{Change, LONGEST_TRIAL, Request};
 use mpath_model::explain::Plan;
+use serde::Serialize;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,17 +39,30 @@ pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
     let (text, name) = plan::read(&args.file)?;
     let mut client = super::connect(cli)?;
     let foreseen = client.plan(Request::PlanConfiguration { text: text.clone(), name: name.clone() })?;
+    let session = session().map(|address| Session::in_plan(&foreseen, address));
     let colour = output::colour();
-    output::text(&plan::render(&foreseen, colour))?;
-    if let Some(address) = session() {
-        output::text(&about_session(&foreseen, &address, colour))?;
+    if !cli.json {
+        output::text(&plan::render(&foreseen, colour))?;
+        session.iter().try_for_each(|session| output::text(&session.render(colour)))?;
     }
     let trial_ms = u64::try_from(args.time.as_millis()).ok();
     let change = Change { text, name, trial_ms, ..Change::default() };
     client.call(Request::Configure(Box::new(change)))?;
-    let limit = mpath_config::duration::format(args.time);
-    output::text(&format!("in force for {limit}; `mpathctl confirm` makes it stay\n"))?;
+    if cli.json {
+        output::json(&Begun { trial_ms, session, plan: foreseen })?;
+    } else {
+        let limit = mpath_config::duration::format(args.time);
+        output::text(&format!("in force for {limit}; `mpathctl confirm` makes it stay\n"))?;
+    }
     Ok(Exit::Done)
+}
+
+/// A trial that has begun, in JSON.
+#[derive(Debug, Serialize)]
+struct Begun {
+    trial_ms: Option<u64>,
+    session: Option<Session>,
+    plan: Plan,
 }
 
 pub(crate) fn confirm(cli: &Cli) -> Result<Exit, Error> {
@@ -61,20 +75,34 @@ pub(crate) fn save(cli: &Cli) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-fn about_session(plan: &Plan, address: &IpAddr, colour: bool) -> String {
-    let affected = plan.addresses.iter().find(|a| a.address.address == *address);
-    let text = match affected {
-        None => format!("this session comes in by {address}, which mpathd leaves where it is"),
-        Some(a) => {
-            let what = match &a.to {
-                Some(to) => format!("moves to {to}"),
-                None => "GOES: you will lose this session".to_owned(),
-            };
-            let text = format!("this session comes in by {address}, which {what}");
-            return Style::Bad.paint(wrap(&text, "", "  ").trim_end(), colour) + "\n";
-        }
-    };
-    wrap(&text, "", "  ")
+/// What becomes of the session in which the operator types.
+#[derive(Debug, Serialize)]
+struct Session {
+    /// Address of this host by which it came in.
+    address: IpAddr,
+    /// NIC to which that moves.
+    moves_to: Option<String>,
+    /// The address goes.
+    lost: bool,
+}
+
+impl Session {
+    fn in_plan(plan: &Plan, address: IpAddr) -> Session {
+        let affected = plan.addresses.iter().find(|a| a.address.address == address);
+        let moves_to = affected.and_then(|a| a.to.clone());
+        Session { address, lost: affected.is_some() && moves_to.is_none(), moves_to }
+    }
+
+    fn render(&self, colour: bool) -> String {
+        let what = match (&self.moves_to, self.lost) {
+            (Some(to), _) => format!("moves to {to}"),
+            (None, true) => "GOES: you will lose this session".to_owned(),
+            (None, false) => "mpathd leaves where it is".to_owned(),
+        };
+        let text = wrap(&format!("this session comes in by {}, which {what}", self.address), "", "  ");
+        let affected = self.lost || self.moves_to.is_some();
+        if affected { Style::Bad.paint(text.trim_end(), colour) + "\n" } else { text }
+    }
 }
 
 /// Address of this host by which the session came in: SSH_CONNECTION of this process or of one it descends from, since
@@ -113,12 +141,17 @@ mod tests {
         assert_eq!(local("198.51.100.7 50000 192.0.2.10 22"), "192.0.2.10".parse().ok());
         let address = "192.0.2.10".parse().unwrap();
         let mut plan = Plan::default();
-        assert!(about_session(&plan, &address, false).contains("leaves where it is"));
+        assert!(Session::in_plan(&plan, address).render(false).contains("leaves where it is"));
         let from = Some("eth0".to_owned());
         plan.addresses.push(PlannedAddress { address: "192.0.2.10/24".parse().unwrap(), from, to: None });
+        let session = Session::in_plan(&plan, address);
+        assert!(session.lost && session.moves_to.is_none());
         assert_eq!(
-            about_session(&plan, &address, false),
+            session.render(false),
             "this session comes in by 192.0.2.10, which GOES: you will lose this session\n"
         );
+        plan.addresses[0].to = Some("eth1".to_owned());
+        let session = Session::in_plan(&plan, address);
+        assert!(!session.lost && session.render(false).ends_with("which moves to eth1\n"));
     }
 }

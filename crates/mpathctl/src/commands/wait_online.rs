@@ -6,6 +6,7 @@ use crate::output;
 use mpath_ipc::ClientError;
 use mpath_model::Status;
 use mpath_model::status::{InterfaceState, LinkState};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks.
@@ -28,18 +29,26 @@ pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
     loop {
         let outcome = look(cli);
         if matches!(&outcome, Ok(missing) if missing.is_empty()) {
-            return Ok(Exit::Done);
+            return told(cli, Vec::new(), Exit::Done);
         }
         if Instant::now() >= deadline {
             let missing = outcome?;
             output::complain(&format!("no usable NIC yet: {}", missing.join(", ")));
-            return Ok(Exit::Failed);
+            return told(cli, missing, Exit::Failed);
         }
         if let Err(ClientError::Failed(_) | ClientError::Forbidden(_)) = &outcome {
             outcome?;
         }
         std::thread::sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now())));
     }
+}
+
+/// `{ "missing": ["group production"] }`
+fn told(cli: &Cli, missing: Vec<String>, exit: Exit) -> Result<Exit, Error> {
+    if cli.json {
+        output::json(&BTreeMap::from([("missing", missing)]))?;
+    }
+    Ok(exit)
 }
 
 fn look(cli: &Cli) -> Result<Vec<String>, ClientError> {

@@ -41,7 +41,10 @@ fn a_confirmed_trial_stays_and_reload_does_not_lose_it_unasked() {
         let (lan, daemon, tool) = world();
         let file = tool.dir().join("new.toml");
         std::fs::write(&file, format!("# by hand\n{}", without_ipv4())).unwrap();
-        tool.ctl(&["try", file.to_str().unwrap()]);
+        let begun = tool.ctl(&["--json", "try", file.to_str().unwrap()]);
+        let begun: serde_json::Value = serde_json::from_str(&begun).unwrap();
+        assert_eq!(begun["trial_ms"], 60_000);
+        assert_eq!(begun["plan"]["addresses"][0]["address"], format!("{DATA4}/24"));
         tool.ctl(&["confirm"]);
         expect(&tool, &["status"], "with changes that no file holds");
         let reload = tool.run("mpathctl", &["reload"]);

@@ -7,6 +7,7 @@ use mpath_model::settings::Daemon;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Group, geteuid};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// What a peer may do; each includes the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,20 +31,21 @@ pub(crate) struct Access {
 
 impl Access {
     /// Looks the groups up. The lines tell of groups that do not exist: nobody gets a right by those.
-    /// Reads the user database, so for start and reload only.
+    /// Asks the user database, so for start and reload only.
     pub(crate) fn of(settings: &Daemon) -> (Access, Vec<Line>) {
         let mut lines = Vec::new();
         let mut gid = |key: &str, name: &Option<String>| {
             let name = name.as_ref()?;
-            let cause = match Group::from_name(name) {
-                Ok(Some(group)) => return Some(group.gid.as_raw()),
-                Ok(None) => "no such group".to_owned(),
-                Err(e) => e.desc().to_owned(),
+            let cause = match in_time(name, |name| Group::from_name(&name)) {
+                Some(Ok(Some(group))) => return Some(group.gid.as_raw()),
+                Some(Ok(None)) => "no such group",
+                Some(Err(e)) => e.desc(),
+                None => "the user database does not answer; reload when it does",
             };
             lines.push(Line {
                 level: Level::Warning,
                 text: format!("{key} {name} not found: nobody but root has its rights"),
-                fields: vec![("group".to_owned(), name.clone()), ("cause".to_owned(), cause)],
+                fields: vec![("group".to_owned(), name.clone()), ("cause".to_owned(), cause.to_owned())],
             });
             None
         };
@@ -53,6 +55,18 @@ impl Access {
         };
         (access, lines)
     }
+}
+
+/// How long the user database may take. It may be in the network, which stands still meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The answer, unless it takes too long: then it finds nobody.
+fn in_time<T: Send + 'static>(name: &str, ask: impl FnOnce(String) -> T + Send + 'static) -> Option<T> {
+    let (answer, answered) = std::sync::mpsc::channel();
+    let name = name.to_owned();
+    let asking = std::thread::Builder::new().name("groups".to_owned());
+    asking.spawn(move || drop(answer.send(ask(name)))).ok()?;
+    answered.recv_timeout(PATIENCE).ok()
 }
 
 /// Credentials of a peer at the time it connected.
@@ -134,5 +148,12 @@ mod tests {
         assert_eq!(access, Access::default());
         assert_eq!(lines.len(), 1);
         assert!(lines[0].text.contains("no-such-group-here"));
+    }
+
+    #[test]
+    fn a_user_database_that_does_not_answer_is_not_waited_for() {
+        assert_eq!(in_time("x", |name| name + "y").as_deref(), Some("xy"));
+        let (_answer, never) = std::sync::mpsc::channel::<()>();
+        assert_eq!(in_time("x", move |_| never.recv()), None);
     }
 }

@@ -3,6 +3,11 @@
 use mpath_linux::clock;
 use mpath_model::Time;
 use sd_notify::NotifyState;
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 /// The connection to the service manager, if there is one.
@@ -21,18 +26,18 @@ impl Service {
 
     /// Addresses have been looked after for the first time, or a reload is over.
     pub(crate) fn ready(&self) {
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        tell(&[NotifyState::Ready]);
     }
 
     /// A reload begins.
     pub(crate) fn reloading(&self) {
         let now = i128::from(clock::now().0 / 1000);
-        let _ = sd_notify::notify(&[NotifyState::Reloading, NotifyState::MonotonicUsec(now)]);
+        tell(&[NotifyState::Reloading, NotifyState::MonotonicUsec(now)]);
     }
 
     /// The end begins.
     pub(crate) fn stopping(&self) {
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        tell(&[NotifyState::Stopping]);
     }
 
     /// When the watchdog wants to hear from us.
@@ -45,8 +50,45 @@ impl Service {
         if let (Some(next), Some(period)) = (self.next, self.watchdog)
             && next <= now
         {
-            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+            tell(&[NotifyState::Watchdog]);
             self.next = Some(now + period);
         }
+    }
+}
+
+/// Tells the service manager, if there is one. It is never waited for: one that stands still loses the message.
+fn tell(states: &[NotifyState<'_>]) {
+    if let Some(name) = std::env::var_os("NOTIFY_SOCKET") {
+        let _ = send(&name, states);
+    }
+}
+
+/// `name` is a path, or an abstract name behind an `@` (sd_notify(3)).
+fn send(name: &OsStr, states: &[NotifyState<'_>]) -> io::Result<usize> {
+    let text: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let to = match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(name)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(text.as_bytes(), &to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_manager_that_does_not_read_is_not_waited_for() {
+        let name = format!("mpathd-test-{}", std::process::id());
+        let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        let name = format!("@{name}");
+        let ready = || send(OsStr::new(&name), &[NotifyState::Ready, NotifyState::Status("well")]);
+        let full = (0..100_000).find_map(|_| ready().err()).unwrap();
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        let mut text = [0; 64];
+        let length = manager.recv(&mut text).unwrap();
+        assert_eq!(&text[..length], b"READY=1\nSTATUS=well\n");
     }
 }
