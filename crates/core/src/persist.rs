@@ -2,7 +2,7 @@
 //! the daemon writes it to the state directory as the engine hands it out.
 
 use mpath_model::kernel::{Address, LaggBackend, Route, Sysctl};
-use mpath_model::{IfAddr, IfIndex, Mac, Settings, Time};
+use mpath_model::{IfAddr, IfIndex, Mac, Settings, Time, settings};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -132,7 +132,50 @@ fn if_understood<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<Settin
         Unknown(IgnoredAny),
     }
     Ok(match Lenient::deserialize(from)? {
-        Lenient::Known(settings) => settings,
+        Lenient::Known(settings) => settings.filter(|s| s.groups.iter().all(homes_are_members)),
         Lenient::Unknown(_) => None,
     })
+}
+
+/// What the engine relies on, and a damaged file may not hold.
+fn homes_are_members(group: &settings::Group) -> bool {
+    group.addresses.iter().all(|a| group.interfaces.iter().any(|i| i.name == a.home))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_are_not_taken_and_the_rest_is() {
+        let interface = |name: &str| settings::Interface {
+            name: name.to_owned(),
+            test_addresses: Vec::new(),
+            standby: false,
+        };
+        let group = settings::Group {
+            name: "g".to_owned(),
+            failure_detection_time: std::time::Duration::from_secs(10),
+            failback: true,
+            probe: settings::ProbeMode::Auto,
+            targets: Vec::new(),
+            adopt: settings::Adopt::Static,
+            confirm: settings::Confirm::All,
+            thresholds: Default::default(),
+            interfaces: vec![interface("eth0"), interface("eth1")],
+            addresses: vec![settings::DataAddress {
+                address: "192.0.2.10/24".parse().unwrap(),
+                home: "eth0".to_owned(),
+            }],
+        };
+        let settings = Settings { groups: vec![group], ..Settings::default() };
+        let kept = Persistent { demotion: 3, settings: Some(Box::new(settings)), ..Persistent::default() };
+        let text = serde_json::to_string(&kept).unwrap();
+        assert_eq!(serde_json::from_str::<Persistent>(&text).unwrap(), kept);
+        let damaged = text.replace(r#""home":"eth0""#, r#""home":"eth`""#);
+        assert_eq!(
+            serde_json::from_str::<Persistent>(&damaged).unwrap(),
+            Persistent { settings: None, ..kept }
+        );
+    }
 }

@@ -293,7 +293,7 @@ impl Job<'_> {
     /// Makes an address of a member a data address or a test address.
     fn classify(&mut self, address: IfAddr, may: bool) -> Result<(), String> {
         let name = self.interface.to_owned();
-        self.forget(&address);
+        self.forget(&address, None);
         if may {
             let group = self.group().ok_or_else(|| format!("{name} is in no group"))?;
             group.addresses.push(DataAddress { address, home: name });
@@ -303,8 +303,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Takes an address out of all that the NIC has. True if it was there.
-    fn forget(&mut self, address: &IfAddr) -> bool {
+    /// Takes an address out of all that the NIC has but the vhid `keeper`. True if it was there.
+    fn forget(&mut self, address: &IfAddr, keeper: Option<u8>) -> bool {
         let name = self.interface;
         let same = |a: &IfAddr| a.address == address.address;
         let mut found = false;
@@ -325,7 +325,7 @@ impl Job<'_> {
         }
         let mut emptied = Vec::new();
         for (n, carp) in self.settings.carps.iter_mut().enumerate() {
-            if carp.over.interface() == Some(name) {
+            if carp.over.interface() == Some(name) && Some(carp.vhid) != keeper {
                 let before = carp.addresses.len();
                 carp.addresses.retain(|a| !same(a));
                 found |= before != carp.addresses.len();
@@ -342,7 +342,7 @@ impl Job<'_> {
     fn address(&mut self, change: &AddressChange) -> Result<(), String> {
         let (name, address) = (self.interface, change.address);
         if change.action == Action::Remove {
-            if self.forget(&address) {
+            if self.forget(&address, None) {
                 return Ok(());
             }
             if self.around.adopted.iter().any(|a| a.address == address.address) {
@@ -353,10 +353,12 @@ impl Job<'_> {
             return Err(format!("{name} has no address {}", address.address));
         }
         if let Some(vhid) = change.vhid {
-            self.forget(&address);
-            let over = Over::Interface(name.to_owned());
-            let carp = self.settings.carps.iter_mut().find(|c| c.over == over && c.vhid == vhid);
-            carp.expect("vhids are made before their addresses").addresses.push(address);
+            self.forget(&address, Some(vhid));
+            let addresses = &mut self.vhid_numbered(vhid).addresses;
+            match addresses.iter_mut().find(|a| a.address == address.address) {
+                Some(known) => *known = address,
+                None => addresses.push(address),
+            }
             return Ok(());
         }
         let in_group = self.group().is_some();
@@ -394,28 +396,34 @@ impl Job<'_> {
         let first = units.iter().find(|u| u.address().is_some_and(|a| a.family() == address.family()));
         if let Some(Unit::Data(old)) = first {
             let old = *old;
-            self.forget(&old);
+            self.forget(&old, None);
             self.outcome
                 .notes
                 .push(format!("{address} takes the place of {old}; alias or addif would add it"));
         }
     }
 
-    fn vhid(&mut self, change: &VhidChange) -> Result<(), String> {
+    /// The vhid of the interface, made if it is not there.
+    fn vhid_numbered(&mut self, vhid: u8) -> &mut Carp {
         let over = Over::Interface(self.interface.to_owned());
-        let at = self.settings.carps.iter().position(|c| c.over == over && c.vhid == change.vhid);
+        let at = self.settings.carps.iter().position(|c| c.over == over && c.vhid == vhid);
         let n = at.unwrap_or_else(|| {
-            self.settings.carps.push(Carp::new(over, change.vhid));
+            self.settings.carps.push(Carp::new(over, vhid));
             self.settings.carps.len() - 1
         });
-        let carp = &mut self.settings.carps[n];
+        &mut self.settings.carps[n]
+    }
+
+    fn vhid(&mut self, change: &VhidChange) -> Result<(), String> {
+        let carp = self.vhid_numbered(change.vhid);
         carp.advbase = change.advbase.unwrap_or(carp.advbase);
         carp.advskew = change.advskew.unwrap_or(carp.advskew);
         carp.peer = change.peer.unwrap_or(carp.peer);
         carp.peer6 = change.peer6.unwrap_or(carp.peer6);
         if let Some(passphrase) = &change.passphrase {
             let name = format!("carp-{}-{}.key", self.interface, change.vhid);
-            carp.passphrase = PassphraseSource::File(self.around.keys.join(Path::new(&name)));
+            let file = self.around.keys.join(Path::new(&name));
+            self.vhid_numbered(change.vhid).passphrase = PassphraseSource::File(file);
             self.outcome.keys.push(Key { name, passphrase: passphrase.clone() });
         }
         Ok(())

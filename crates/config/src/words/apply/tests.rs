@@ -45,6 +45,9 @@ addresses = ["192.0.2.10/32"]
     let mut settings = Settings::default();
     let outcome = run(&mut settings, &lines).unwrap();
     assert_eq!(outcome.keys, [Key { name: "carp-lagg0-1.key".into(), passphrase: "s3cret".into() }]);
+    let once = settings.clone();
+    run(&mut settings, &["lagg0 inet vhid 1 alias 192.0.2.10/32"]).unwrap();
+    assert_eq!(settings, once, "said twice is said once");
     run(&mut settings, &["lagg0 192.0.2.10 -alias"]).unwrap();
     assert_eq!(settings.carps, [], "the last address gone, the vhid is destroyed");
     run(&mut settings, &["lagg0 192.0.2.6/24", "lagg0 alias 192.0.2.7/24", "lagg0 -laggport em0"]).unwrap();
