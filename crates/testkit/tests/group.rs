@@ -103,7 +103,7 @@ fn silent_path_is_found_by_probes(stack: Stack) {
 /// pass for a slow network, nor may a NIC be called repaired while its gateway cannot be reached in one family.
 fn silent_path_again_and_again(stack: Stack) {
     let world = World::start(config(stack));
-    for round in 0..8u32 {
+    for round in [0, 3, 6] {
         world.lan.blackhole(0).unwrap();
         world.expect_on("eth1");
         // Another moment of the kernel's retransmission second each time.

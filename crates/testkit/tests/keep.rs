@@ -51,8 +51,8 @@ fn statistic(world: &World, beginning: &str) -> Vec<u64> {
 #[test]
 fn the_program_runs_again_in_place_and_nobody_notices() {
     with_daemon("the_program_runs_again_in_place_and_nobody_notices", || {
-        // A probe every half second: the next image starts within that on any machine.
-        let detection = Duration::from_millis(3500);
+        // A probe every two seconds: the next image starts within that also where its pages come from a busy disk.
+        let detection = Duration::from_secs(14);
         let world = World::start(GroupConfig { failure_detection_time: detection, ..GroupConfig::default() });
         world.lan.cut(0).unwrap();
         world.expect_on("eth1");
@@ -205,7 +205,7 @@ fn restart_and_reload_lose_no_packet() {
 fn killed_at_random_instants() {
     with_daemon("killed_at_random_instants", || {
         let mut crashes = mpath_testkit::crash::Crashes::build(None, 7).unwrap();
-        for _ in 0..20 {
+        for _ in 0..10 {
             let (tally, complaint) = crashes.round().unwrap();
             assert_eq!((tally.lost, tally.astray), (0, 0), "round {}: {complaint:?}", tally.rounds);
         }
@@ -271,7 +271,7 @@ fn a_storm_of_interfaces() {
     with_daemon("a_storm_of_interfaces", || {
         let world = World::start(GroupConfig::default());
         let streams = dense(&world);
-        for n in 0..500 {
+        for n in 0..200 {
             let (one, other) = (format!("a{n}"), format!("b{n}"));
             world.lan.server.macvlan(&one, "eth1", None).unwrap();
             world.lan.server.macvlan(&other, "eth1", None).unwrap();

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 
 /// How long each disturbance lasts here; `mpath-bench calm` makes it as long as one likes.
-const DISTURBED: Duration = Duration::from_secs(10);
+const DISTURBED: Duration = Duration::from_secs(5);
 
 /// How long the daemon stands still.
 const STOPPED: Duration = Duration::from_secs(4);
