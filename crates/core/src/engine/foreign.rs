@@ -103,6 +103,10 @@ impl Engine {
         let about = diag::About { nic: nic.as_deref(), group: group.as_deref() };
         // What was done a moment ago has been undone: that pause is over.
         self.held.undone(&object);
+        let address = match &object {
+            Object::Address(index, addr) => Some((*index, addr.address)),
+            _ => None,
+        };
         match self.guard.undone(now, object) {
             Verdict::Repair => true,
             Verdict::Last => {
@@ -110,6 +114,8 @@ impl Engine {
                 true
             }
             Verdict::Stop => {
+                // Another host may have it by now.
+                self.announcer.retain(|index, a| Some((index, a)) != address);
                 self.tell(out, diag::left_alone(about, &what, author));
                 false
             }

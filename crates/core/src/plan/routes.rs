@@ -264,12 +264,13 @@ fn prefix_routes(group: &Group, inv: &Inventory, plan: &Plan) -> Vec<Route> {
             continue;
         };
         let data = group.hosted(id).filter(|a| needs_prefix_route(a)).map(|a| a.addr);
-        let mut data: Vec<IfAddr> = data.collect();
-        data.sort_by_key(|a| !comes_from(inv, plan, l.index, a));
         let there = |t: &IfAddr| ours(nic, inv, l.index, &t.address) || plan.puts(l.index, &t.address);
         let tests = nic.test_addresses().filter(|t| !nic.offline && there(t));
+        let of_a_network = |a: &IfAddr| !a.is_host() && !is_link_local6(&a.address);
+        let mut sources: Vec<IfAddr> = data.chain(tests).filter(of_a_network).collect();
+        sources.sort_by_key(|a| !comes_from(inv, plan, l.index, a));
         let mut done: BTreeSet<IfAddr> = BTreeSet::new();
-        for addr in data.into_iter().chain(tests).filter(|a| !a.is_host() && !is_link_local6(&a.address)) {
+        for addr in sources {
             if done.insert(addr.network()) {
                 routes.push(prefix_route(addr, l.index, LAST_METRIC + id as u32));
             }
@@ -286,8 +287,8 @@ fn prefix_routes(group: &Group, inv: &Inventory, plan: &Plan) -> Vec<Route> {
     routes
 }
 
-/// Whether a route can name an address as its source: it is there, or is about to be. One that is left to somebody else, who
-/// takes it away again and again, is not.
+/// Whether a route can lead from an address: it is there, or is about to be. One that is left to somebody else, who takes it
+/// away again and again, is not.
 fn comes_from(inv: &Inventory, plan: &Plan, index: IfIndex, addr: &IfAddr) -> bool {
     inv.at(index, &addr.address).next().is_some() || plan.puts(index, &addr.address)
 }
@@ -318,7 +319,7 @@ fn networks(group: &Group, inv: &Inventory) -> Vec<IfAddr> {
 }
 
 /// The NIC that hosts the first data address of the network, a usable one first; else the first usable NIC
-/// with any address in it.
+/// with any address in it. A route of IPv4 names its source, which has to be there.
 fn best_host(
     group: &Group,
     inv: &Inventory,
@@ -329,7 +330,8 @@ fn best_host(
     let up = |n: NicId| link(group, inv, n).filter(|l| l.up).map(|l| l.index);
     let here = |a: &HomedAddress| up(a.host).is_some_and(|i| comes_from(inv, plan, i, &a.addr));
     hosted.sort_by_key(|a| (!group.nics[a.host].usable(), !here(a)));
-    let data = hosted.iter().find_map(|a| up(a.host).map(|i| (a.addr, i)));
+    let possible = |a: &&&HomedAddress| network.family() == Family::Inet6 || here(a);
+    let data = hosted.iter().filter(possible).find_map(|a| up(a.host).map(|i| (a.addr, i)));
     let needed = hosted.iter().any(|a| needs_prefix_route(a));
     let usable = |index: &IfIndex| group.nic_at(*index).is_some_and(|n| group.nics[n].usable());
     data.filter(|(_, index)| needed || usable(index)).or_else(|| {

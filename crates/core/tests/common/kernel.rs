@@ -231,6 +231,9 @@ impl Kernel {
         if four(addr.family()) && !self.on(index).any(|a| four(a.addr.family())) {
             self.routes.retain(|r| !(r.uses(index) && four(r.family())));
         }
+        // Nor is anything said of the routes that named it as their source.
+        let elsewhere = self.addresses.iter().any(|a| a.addr.address == addr.address);
+        self.routes.retain(|r| elsewhere || !four(r.family()) || r.prefsrc != Some(addr.address));
         self.events.push(KernelEvent::AddressGone(gone));
     }
 

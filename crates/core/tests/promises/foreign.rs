@@ -293,3 +293,29 @@ fn what_is_left_alone_is_no_source_of_a_route() {
     };
     assert!(lab.kernel.routes.iter().any(way), "{:?}", lab.kernel.routes);
 }
+
+/// The link needs its route all the same, and that leads into a NIC that is well; another host may have the address by now.
+#[test]
+fn what_is_left_alone_costs_no_way_and_is_announced_no_longer() {
+    let mut lab = Spec::default().lab();
+    lab.run(secs(5));
+    for _ in 0..4 {
+        delete(&mut lab, "192.0.2.10");
+        lab.run(ms(500));
+    }
+    assert_eq!(lab.where_is("192.0.2.10"), [0; 0], "{}", lab.story());
+    let given_up = lab.ops.len();
+    lab.carrier(&[ETH1], false);
+    lab.run(secs(2));
+    let of_the_link = |r: &&Route| r.table == 254 && r.dst == "192.0.2.0/24".parse().unwrap();
+    let best = lab.kernel.routes.iter().filter(of_the_link).min_by_key(|r| r.metric);
+    assert!(best.is_some_and(|r| r.uses(ETH0)), "{:?}", lab.kernel.routes);
+    lab.run(secs(40));
+    let of_it = |op: &KernelOp| match op {
+        KernelOp::Announce { address, .. } | KernelOp::AnnounceTo { address, .. } => {
+            *address == ip("192.0.2.10")
+        }
+        _ => false,
+    };
+    assert!(!lab.ops[given_up..].iter().any(|(_, op)| of_it(op)), "{}", lab.story());
+}
