@@ -22,8 +22,11 @@ fn chance(seed: &mut u64) -> f64 {
     (*seed >> 11) as f64 / (1u64 << 53) as f64
 }
 
+/// Nobody starts in less, the daemon believes: whoever has fallen silent is asked for so long.
+const OFF: Duration = Duration::from_secs(3);
+
 /// IPv4 alone, no test addresses: eth0 has the data address, eth1 has none. `peers` neighbours that are targets start again
-/// `rounds` times each; `second` is theirs, and they are off for up to so many of it.
+/// `rounds` times each; `second` is theirs, and they are off for up to so many of it beyond [`OFF`].
 fn reboots(fdt: Duration, peers: u8, rounds: u32, second: Duration, off: f64) {
     let stack = Stack::NoIpv6;
     let lan = Lan::new(LanOptions { configured: false, stack, ..LanOptions::default() }).unwrap();
@@ -47,7 +50,7 @@ fn reboots(fdt: Duration, peers: u8, rounds: u32, second: Duration, off: f64) {
                 let mut seed = 77 + n as u64;
                 for round in 0..rounds {
                     peer.shut_down().unwrap();
-                    std::thread::sleep(second.mul_f64(off * chance(&mut seed)));
+                    std::thread::sleep(OFF + second.mul_f64(off * chance(&mut seed)));
                     let objections = peer.start(|| chance(&mut seed)).unwrap();
                     assert_eq!(objections, [], "{} in round {round}", peer.address());
                     std::thread::sleep(second.mul_f64(chance(&mut seed)));
@@ -84,7 +87,7 @@ fn assert_harmless(lan: &Lan, n: usize, header: &Header, arp: &Arp) {
 #[test]
 fn a_neighbour_that_checks_its_address_keeps_it() {
     with_daemon("a_neighbour_that_checks_its_address_keeps_it", || {
-        reboots(Duration::from_secs(1), 3, 1, Duration::from_millis(300), 6.0);
+        reboots(Duration::from_secs(1), 3, 1, Duration::from_millis(300), 3.0);
     });
 }
 
