@@ -144,6 +144,8 @@ impl Job {
         let around = Surroundings { adopted: Vec::new(), keys: self.keys.clone() };
         match apply(&mut self.out.settings, interface, changes, &around) {
             Ok(Outcome { keys, warnings, notes, mtu, .. }) => {
+                // The last one counts.
+                self.out.keys.retain(|known| !keys.iter().any(|key| key.name == known.name));
                 self.out.keys.extend(keys);
                 warnings.into_iter().for_each(|w| self.trouble(source, line, w));
                 notes.into_iter().for_each(|n| self.note(source, line, &n));

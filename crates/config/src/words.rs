@@ -187,8 +187,13 @@ impl<'a> Reader<'a> {
             "create" => self.changes.push(Change::Create),
             "destroy" => self.changes.push(Change::Destroy),
             // Of an address, it brings the address up: which an address here always is.
-            "up" if self.address.is_some() => {}
+            "up" if self.address.is_some() || self.unit > 0 => {}
             "up" => self.changes.push(Change::Admin(true)),
+            "down" if self.address.is_some() || self.unit > 0 => {
+                return Err(
+                    "'down': an address is never down by itself; take it away with removeif".to_owned()
+                );
+            }
             "down" => self.changes.push(Change::Admin(false)),
             "mtu" => {
                 let mtu = self.number(word)?;
@@ -272,6 +277,13 @@ impl<'a> Reader<'a> {
             return Err("an address is missing behind 'alias'".to_owned());
         }
         self.changes.extend(self.vhid.take().map(Change::Vhid));
+        if self.unit > 0 && self.changes.iter().any(|change| !matches!(change, Change::Failover { .. })) {
+            return Err(
+                "of IF:N, one address, failover and -failover can be said; the rest is said of IF, where \
+                        addif ADDRESS adds an address"
+                    .to_owned(),
+            );
+        }
         // Whatever order they were written in, these come first.
         self.changes.sort_by_key(|change| match change {
             Change::Create => 0,

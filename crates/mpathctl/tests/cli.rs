@@ -276,3 +276,25 @@ fn wait_online_as_json_tells_who_is_missing() {
         served.join().unwrap();
     }
 }
+
+#[test]
+fn an_import_again_finds_its_passphrases_and_an_error_leaves_none() {
+    let dir = dir();
+    let file = dir.path().join("rc.conf");
+    let keys = dir.path().join("keys");
+    let vhid = |n: u8, pass: &str| {
+        format!("ifconfig_em{n}_alias0=\"inet vhid 1 pass {pass} alias 192.0.2.1{n}/32\"\n")
+    };
+    let import = || run(&["import", file.to_str().unwrap(), "--keys", keys.to_str().unwrap()]);
+    std::fs::write(&file, vhid(1, "one")).unwrap();
+    assert_eq!(import().0, 0);
+    assert_eq!(import().0, 0, "the same again");
+    let text = |name: &str| std::fs::read_to_string(keys.join(name)).ok();
+    assert_eq!(text("carp-em1-1.key").as_deref(), Some("one\n"));
+    // Another passphrase of that name is not overwritten, and nothing new stays beside it.
+    std::fs::write(&file, vhid(0, "two") + &vhid(1, "three")).unwrap();
+    let (code, out, err) = import();
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert_eq!(text("carp-em1-1.key").as_deref(), Some("one\n"));
+    assert_eq!(text("carp-em0-1.key"), None);
+}

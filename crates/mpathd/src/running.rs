@@ -84,7 +84,7 @@ impl Running {
 
     /// In force is what an earlier program image has left, because the file is of no use.
     pub(crate) fn beside(settings: &Settings, config: PathBuf, state_dir: &Path) -> Running {
-        let (settings, text) = (settings.clone(), mpath_config::render(settings));
+        let (settings, text) = (settings.clone(), mpath_config::render::complete(settings));
         let file = fs::read(&config).ok();
         let now = Version { text, settings, unsaved: false };
         Running { now, serial: 1, file, config, state_dir: state_dir.to_owned(), ..Running::default() }
@@ -182,7 +182,10 @@ impl Running {
                 moved.push((std::mem::replace(path, kept.clone()), kept));
             }
         }
-        let text = if moved.is_empty() { self.now.text.clone() } else { mpath_config::render(&settings) };
+        let text = match moved.is_empty() {
+            true => self.now.text.clone(),
+            false => mpath_config::render::complete(&settings),
+        };
         Save { config: self.config.clone(), text, settings, keys: moved }
     }
 

@@ -94,6 +94,8 @@ impl Reader {
                     self.next();
                     match self.next() {
                         None | Some('\n') => {}
+                        // Between double quotes it stays in front of all but these.
+                        Some(c) if quote.is_some() && !"$`\"\\".contains(c) => value.extend(['\\', c]),
                         Some(c) => value.push(c),
                     }
                     continue;

@@ -162,3 +162,13 @@ proptest! {
         }
     }
 }
+
+/// A passphrase may be said at each address; sh keeps a backslash between double quotes.
+#[test]
+fn a_passphrase_said_twice_is_one_file() {
+    let text = "ifconfig_em0_alias0=\"inet vhid 1 pass old alias 192.0.2.10/32\"\n\
+                ifconfig_em0_alias1=\"inet vhid 1 pass pa\\ss alias 192.0.2.11/32\"\n";
+    let keys = run(&[("rc.conf", text)]).unwrap().keys;
+    let keys: Vec<_> = keys.iter().map(|k| (k.name.as_str(), k.passphrase.as_str())).collect();
+    assert_eq!(keys, [("carp-em0-1.key", "pa\\ss")]);
+}

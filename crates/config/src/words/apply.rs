@@ -293,6 +293,19 @@ impl Job<'_> {
     /// Makes an address of a member a data address or a test address.
     fn classify(&mut self, address: IfAddr, may: bool) -> Result<(), String> {
         let name = self.interface.to_owned();
+        let group = self.group().ok_or_else(|| format!("{name} is in no group"))?;
+        let mut data = group.addresses.iter_mut().filter(|a| a.home == name).map(|a| &mut a.address);
+        let known = data.find(|a| a.address == address.address);
+        if let Some(known) = known.filter(|_| may) {
+            *known = address;
+            return Ok(());
+        }
+        let tests =
+            group.interfaces.iter_mut().filter(|i| i.name == name).flat_map(|i| &mut i.test_addresses);
+        if let Some(known) = tests.filter(|_| !may).find(|t| is_at(t, &address)) {
+            *known = TestAddress::Address(address);
+            return Ok(());
+        }
         self.forget(&address, None);
         if may {
             let group = self.group().ok_or_else(|| format!("{name} is in no group"))?;
@@ -364,13 +377,10 @@ impl Job<'_> {
         let in_group = self.group().is_some();
         if let Some(lagg) = self.lagg() {
             let first = lagg.addresses.iter().position(|a| a.family() == address.family());
-            match first {
-                _ if lagg.addresses.iter().any(|a| a.address == address.address) => {
-                    lagg.addresses.retain(|a| a.address != address.address);
-                    lagg.addresses.push(address);
-                }
-                Some(n) if change.action == Action::Set => lagg.addresses[n] = address,
-                _ => lagg.addresses.push(address),
+            let known = lagg.addresses.iter().position(|a| a.address == address.address);
+            match known.or(first.filter(|_| change.action == Action::Set)) {
+                Some(n) => lagg.addresses[n] = address,
+                None => lagg.addresses.push(address),
             }
             return Ok(());
         }
@@ -383,7 +393,12 @@ impl Job<'_> {
         if change.action == Action::Set {
             self.replace_first(&address);
         }
-        self.classify(address, change.failover.unwrap_or(true))
+        // Said again, a test address stays one.
+        let tested = self.group().is_some_and(|g| {
+            let nic = g.interfaces.iter().filter(|i| i.name == name);
+            nic.flat_map(|i| &i.test_addresses).any(|t| is_at(t, &address))
+        });
+        self.classify(address, change.failover.unwrap_or(!tested))
     }
 
     /// A bare address takes the place of the first configured one of its family, unless it is there already.
@@ -428,6 +443,10 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+fn is_at(test: &TestAddress, address: &IfAddr) -> bool {
+    matches!(test, TestAddress::Address(a) if a.address == address.address)
 }
 
 fn group_of(settings: &Settings, interface: &str) -> Option<String> {

@@ -115,3 +115,19 @@ proptest! {
         }
     }
 }
+
+/// What is said of one address never reaches the NIC or another address.
+#[test]
+fn a_unit_is_one_address() {
+    let of_unit = |text: &str| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        parse(1, &words).map_err(|e| e.message)
+    };
+    assert_eq!(of_unit("deprecated -failover up"), Ok(vec![Change::Failover { unit: 1, may: false }]));
+    assert_eq!(of_unit("plumb"), Ok(vec![]));
+    assert!(of_unit("down").unwrap_err().contains("an address is never down by itself"));
+    for text in ["192.0.2.11 netmask + -failover up", "group g", "standby", "vhid 1", "mtu 9000", "create"] {
+        assert!(of_unit(text).unwrap_err().contains("of IF:N"), "{text}");
+    }
+    assert!(read("addif 192.0.2.30/24 down").unwrap_err().contains("an address is never down by itself"));
+}

@@ -7,7 +7,7 @@ use mpath_config::import::{Source, import};
 use mpath_config::words::apply::Key;
 use serde::Serialize;
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -46,23 +46,22 @@ pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
         Error::Usage(format!("these files cannot be carried over as they are:\n{}", lines.join("\n")))
     })?;
     let text = mpath_config::render(&imported.settings);
-    match &args.keys {
+    let written = match &args.keys {
         None if !imported.keys.is_empty() => {
             return Err(Error::Usage(
                 "there are passphrases in it: say with --keys DIR where they are to go".into(),
             ));
         }
-        None => {}
+        None => Vec::new(),
         Some(dir) => {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
             made.map_err(|e| Error::Failed(format!("mpathctl: cannot make {}: {e}", dir.display())))?;
-            imported.keys.iter().try_for_each(|key| keep(dir, key))?;
+            keep(dir, &imported.keys)?
         }
-    }
+    };
     // What contradicts itself there would do so here. Passphrase files are looked into.
     if let Err(errors) = mpath_config::parse(&text, "mpathd.toml", &mpath_config::Defaults::default()) {
-        let written = args.keys.iter().flat_map(|dir| imported.keys.iter().map(|key| dir.join(&key.name)));
-        written.for_each(|path| drop(std::fs::remove_file(path)));
+        take_back(&written);
         let what = "what these files say contradicts itself";
         return Err(Error::Usage(format!("{what}\n{errors}\nin this translation:\n{text}")));
     }
@@ -84,10 +83,32 @@ struct Translation<'a> {
     notes: &'a [String],
 }
 
-fn keep(dir: &Path, key: &Key) -> Result<(), Error> {
-    let path = dir.join(&key.name);
+/// Writes the passphrases down, all of them or none. Those that an earlier import has written stay as they are; the files that
+/// are new are told.
+fn keep(dir: &Path, keys: &[Key]) -> Result<Vec<PathBuf>, Error> {
+    let mut written = Vec::new();
+    for key in keys {
+        let path = dir.join(&key.name);
+        let text = format!("{}\n", key.passphrase);
+        if std::fs::read_to_string(&path).is_ok_and(|known| known == text) {
+            continue;
+        }
+        if let Err(e) = write(&path, &text) {
+            take_back(&written);
+            return Err(Error::Failed(format!("mpathctl: cannot write {}: {e}", path.display())));
+        }
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// A file that is there is somebody else's.
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(&path);
-    let written = file.and_then(|mut f| f.write_all(format!("{}\n", key.passphrase).as_bytes()));
-    written.map_err(|e| Error::Failed(format!("mpathctl: cannot write {}: {e}", path.display())))
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes()).inspect_err(|_| take_back(&[path.to_owned()]))
+}
+
+fn take_back(written: &[PathBuf]) {
+    written.iter().for_each(|path| drop(std::fs::remove_file(path)));
 }

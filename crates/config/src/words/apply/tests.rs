@@ -123,3 +123,34 @@ fn what_is_refused_and_what_is_only_warned_of() {
     assert_eq!(outcome.warnings, ["lagg1 em0: SIOCSLAGGPORT: Device busy (another lagg has it)"]);
     assert_eq!(settings.laggs[1].ports, ["em1"], "the other words count all the same");
 }
+
+#[test]
+fn what_is_said_again_changes_nothing() {
+    let mut settings = Settings::default();
+    let lines = [
+        "eth0 group production 192.0.2.10/24 alias",
+        "eth0 192.0.2.20/24 alias",
+        "eth0 192.0.2.11/24 alias -failover",
+        "lagg0 create",
+        "lagg0 192.0.2.5/24",
+        "lagg0 alias 192.0.2.6/24",
+    ];
+    run(&mut settings, &lines).unwrap();
+    let once = settings.clone();
+    for line in [
+        "eth0 192.0.2.10/24",
+        "eth0 192.0.2.10/24 alias up",
+        "eth0 192.0.2.11/24 up",
+        "eth0 192.0.2.11/24 alias",
+        "lagg0 192.0.2.5/24",
+        "lagg0 192.0.2.6/24 alias",
+    ] {
+        run(&mut settings, &[line]).unwrap();
+        assert_eq!(settings, once, "{line}");
+    }
+    run(&mut settings, &["eth0 192.0.2.11/25 alias"]).unwrap();
+    let tests = &settings.groups[0].interfaces[0].test_addresses;
+    assert_eq!(tests, &[TestAddress::Address("192.0.2.11/25".parse().unwrap())]);
+    run(&mut settings, &["eth0 192.0.2.11/24 alias failover"]).unwrap();
+    assert_eq!(settings.groups[0].interfaces[0].test_addresses, []);
+}
