@@ -24,7 +24,7 @@ Runs the program file again in place, state and CARP mastership kept. The sandbo
 To stderr, one line each: time, level, text, key=value. To the journal when systemd owns stderr: fields MPATHD_EVENT,
 MPATHD_INTERFACE, MPATHD_GROUP and MPATHD_ with the name of each key, and a MESSAGE_ID for each kind of event
 (docs/operations.md lists them). To syslog, facility daemon, in the background. The same text more than 20 times in a minute
-(500 times if only informative) is counted instead, and dropped lines are told of.
+(5000 times if only informative) is counted instead, and dropped lines are told of.
 .SH SANDBOX
 The daemon may write only beside its state, socket, configuration, last good configuration and recording, and to /proc/sys/net/ipv4/conf and
 ipv6/conf (Landlock), and may make only the system calls that it knows (seccomp; others fail with ENOSYS), as far as the kernel
