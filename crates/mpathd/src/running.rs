@@ -182,10 +182,8 @@ impl Running {
                 moved.push((std::mem::replace(path, kept.clone()), kept));
             }
         }
-        let text = match moved.is_empty() {
-            true => self.now.text.clone(),
-            false => mpath_config::render::complete(&settings),
-        };
+        let text =
+            if moved.is_empty() { self.now.text.clone() } else { mpath_config::render::complete(&settings) };
         Save { config: self.config.clone(), text, settings, keys: moved }
     }
 

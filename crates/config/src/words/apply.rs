@@ -293,16 +293,11 @@ impl Job<'_> {
     /// Makes an address of a member a data address or a test address.
     fn classify(&mut self, address: IfAddr, may: bool) -> Result<(), String> {
         let name = self.interface.to_owned();
-        let group = self.group().ok_or_else(|| format!("{name} is in no group"))?;
-        let mut data = group.addresses.iter_mut().filter(|a| a.home == name).map(|a| &mut a.address);
-        let known = data.find(|a| a.address == address.address);
-        if let Some(known) = known.filter(|_| may) {
+        if let Some(known) = self.declared(&address).filter(|_| may) {
             *known = address;
             return Ok(());
         }
-        let tests =
-            group.interfaces.iter_mut().filter(|i| i.name == name).flat_map(|i| &mut i.test_addresses);
-        if let Some(known) = tests.filter(|_| !may).find(|t| is_at(t, &address)) {
+        if let Some(known) = self.tested(&address).filter(|_| !may) {
             *known = TestAddress::Address(address);
             return Ok(());
         }
@@ -314,6 +309,21 @@ impl Job<'_> {
             self.member("-failover")?.test_addresses.push(TestAddress::Address(address));
         }
         Ok(())
+    }
+
+    /// The address as a data address of the NIC.
+    fn declared(&mut self, address: &IfAddr) -> Option<&mut IfAddr> {
+        let name = self.interface;
+        let mut data = self.group()?.addresses.iter_mut().filter(|a| a.home == name).map(|a| &mut a.address);
+        data.find(|a| a.address == address.address)
+    }
+
+    /// The address as a test address of the NIC.
+    fn tested(&mut self, address: &IfAddr) -> Option<&mut TestAddress> {
+        let name = self.interface;
+        let nic = self.group()?.interfaces.iter_mut().find(|i| i.name == name)?;
+        let at = |t: &TestAddress| matches!(t, TestAddress::Address(a) if a.address == address.address);
+        nic.test_addresses.iter_mut().find(|t| at(t))
     }
 
     /// Takes an address out of all that the NIC has but the vhid `keeper`. True if it was there.
@@ -394,10 +404,7 @@ impl Job<'_> {
             self.replace_first(&address);
         }
         // Said again, a test address stays one.
-        let tested = self.group().is_some_and(|g| {
-            let nic = g.interfaces.iter().filter(|i| i.name == name);
-            nic.flat_map(|i| &i.test_addresses).any(|t| is_at(t, &address))
-        });
+        let tested = self.tested(&address).is_some();
         self.classify(address, change.failover.unwrap_or(!tested))
     }
 
@@ -430,23 +437,22 @@ impl Job<'_> {
     }
 
     fn vhid(&mut self, change: &VhidChange) -> Result<(), String> {
+        let passphrase = change.passphrase.as_ref().map(|passphrase| {
+            let name = format!("carp-{}-{}.key", self.interface, change.vhid);
+            let file = self.around.keys.join(Path::new(&name));
+            self.outcome.keys.push(Key { name, passphrase: passphrase.clone() });
+            PassphraseSource::File(file)
+        });
         let carp = self.vhid_numbered(change.vhid);
         carp.advbase = change.advbase.unwrap_or(carp.advbase);
         carp.advskew = change.advskew.unwrap_or(carp.advskew);
         carp.peer = change.peer.unwrap_or(carp.peer);
         carp.peer6 = change.peer6.unwrap_or(carp.peer6);
-        if let Some(passphrase) = &change.passphrase {
-            let name = format!("carp-{}-{}.key", self.interface, change.vhid);
-            let file = self.around.keys.join(Path::new(&name));
-            self.vhid_numbered(change.vhid).passphrase = PassphraseSource::File(file);
-            self.outcome.keys.push(Key { name, passphrase: passphrase.clone() });
+        if let Some(passphrase) = passphrase {
+            carp.passphrase = passphrase;
         }
         Ok(())
     }
-}
-
-fn is_at(test: &TestAddress, address: &IfAddr) -> bool {
-    matches!(test, TestAddress::Address(a) if a.address == address.address)
 }
 
 fn group_of(settings: &Settings, interface: &str) -> Option<String> {
