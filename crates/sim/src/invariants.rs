@@ -165,6 +165,25 @@ impl World {
         self.check_offline();
     }
 
+    /// What an operator may ask has an answer at every moment, the same as the status gives. Where the program looks for
+    /// overflows: it is asked often, and worlds by the million have other things to do.
+    pub(crate) fn check_questions(&mut self) {
+        let (true, Some(engine)) = (cfg!(debug_assertions), &self.daemon.engine) else { return };
+        let told: Vec<_> =
+            engine.explain(self.now, None).into_iter().map(|e| (e.interface, e.state)).collect();
+        let status = engine.snapshot();
+        let all = status.groups.iter().flat_map(|g| &g.interfaces).chain(&status.ungrouped);
+        let wrong = all.filter(|i| !told.iter().any(|(name, state)| (name, state) == (&i.name, &i.state)));
+        let wrong = wrong.map(|i| i.name.clone()).next();
+        for (name, _) in &told {
+            // Whether it can be foreseen or not is the answer.
+            let _ = engine.plan_failure(self.now, name);
+        }
+        if let Some(name) = wrong {
+            self.violate("questions", format!("status and why differ about {name}"));
+        }
+    }
+
     /// What an operator has taken out of service stays out of it, whoever dies in the meantime, unless nobody can know any more.
     fn check_offline(&mut self) {
         if self.offline.is_empty() || self.forgetful {

@@ -265,8 +265,13 @@ impl World {
 
     fn advance(&mut self, to: Time) {
         if to > self.now {
+            let second = |t: Time| t.0 / 1_000_000_000;
+            let begins = second(to) > second(self.now);
             self.now = to;
             self.ticks = 0;
+            if begins {
+                self.check_questions();
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::{Engine, GroupId, checks};
 use crate::group::{Group, NicId};
-use crate::nic::Nic;
+use crate::nic::{Nic, SETTLING};
 use crate::probe::instance::{Instance, Source};
 use crate::probe::ring::Fate;
 use crate::probe::targets::{Standing, Target};
@@ -134,8 +134,16 @@ impl Engine {
             }
             return (Rule::ProbesLost, reason, remedy);
         }
+        if let Some(since) = nic.raised.filter(|_| group.nics.iter().any(Nic::usable)) {
+            let reason =
+                "it was set up just now, and whoever did that may have more to do; others serve meanwhile";
+            let left = (since + SETTLING) - now;
+            let remedy = format!("it must stay up for another {} s, and answer", left.as_secs() + 1);
+            return (Rule::Unproven, reason.to_string(), vec![remedy]);
+        }
         let reason = format!("it has failed, and {answers} of {PROBE_REPAIRS} probes in a row are answered");
-        (Rule::Unproven, reason, vec![format!("{} more answers in a row", PROBE_REPAIRS - answers)])
+        let more = PROBE_REPAIRS.saturating_sub(answers);
+        (Rule::Unproven, reason, vec![format!("{more} more answers in a row")])
     }
 
     fn complaints_of(&self, g: GroupId, n: NicId) -> Vec<String> {

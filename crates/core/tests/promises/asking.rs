@@ -45,6 +45,27 @@ fn every_verdict_has_its_rule() {
     assert!(lab.engine.explain(lab.now, Some("eth9")).is_empty());
 }
 
+/// A NIC that was set up just now is not repaired by its answers yet, and says so.
+#[test]
+fn a_nic_that_was_set_up_just_now_waits_though_it_answers() {
+    let mut lab = Spec { fdt: secs(1), ..Spec::default() }.lab();
+    lab.run(secs(30));
+    lab.kernel.admin(ETH0, false);
+    lab.deliver();
+    lab.run(secs(5));
+    assert!(why(&lab, "eth0").remedy[0].contains("ip link set eth0 up"));
+    lab.mark();
+    lab.kernel.admin(ETH0, true);
+    lab.carrier(&[ETH0], true);
+    let mut waited = 0;
+    while lab.state("eth0") != InterfaceState::Ok {
+        lab.run(ms(10));
+        waited += usize::from(why(&lab, "eth0").reason.starts_with("it was set up just now"));
+        assert!(waited < 200, "{}", lab.story());
+    }
+    assert!(waited > 20, "ten answers take less than two seconds");
+}
+
 #[test]
 fn a_port_and_a_wrong_subnet_are_named() {
     let spec = Spec { nics: 3, ..Spec::default() };
