@@ -80,7 +80,7 @@ pub fn import(sources: &[Source], keys: PathBuf) -> Result<Imported, Vec<Trouble
     }
     let of = |wanted: Kind| kinds.iter().filter(move |(kind, _)| *kind == wanted).map(|(_, s)| *s);
     networkd::read(&mut job, &of(Kind::Networkd).collect::<Vec<_>>());
-    of(Kind::Ifupdown).for_each(|s| ifupdown::read(&mut job, s));
+    ifupdown::read(&mut job, &of(Kind::Ifupdown).collect::<Vec<_>>());
     if job.troubles.is_empty() { Ok(job.out) } else { Err(job.troubles) }
 }
 

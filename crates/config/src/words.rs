@@ -7,8 +7,7 @@ pub mod apply;
 mod carp;
 
 use crate::suggest;
-use address::Family;
-use mpath_model::IfAddr;
+use mpath_model::{Family, IfAddr};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -31,6 +30,8 @@ pub enum Change {
     Failover {
         /// N of `IF:N`, 0 where nothing is said.
         unit: usize,
+        /// What `inet` or `inet6` in front of it says, IPv4 without: unit 0 of IPv6 is the link-local address.
+        family: Family,
         /// Whether it may move.
         may: bool,
     },
@@ -186,8 +187,8 @@ impl<'a> Reader<'a> {
         match word {
             "create" => self.changes.push(Change::Create),
             "destroy" => self.changes.push(Change::Destroy),
-            // Of an address, it brings the address up: which an address here always is.
-            "up" if self.address.is_some() || self.unit > 0 => {}
+            // Of IF:N, it brings the address up: which an address here always is.
+            "up" if self.unit > 0 => {}
             "up" => self.changes.push(Change::Admin(true)),
             "down" if self.address.is_some() || self.unit > 0 => {
                 return Err(

@@ -9,43 +9,42 @@ pub(super) fn read(job: &mut Job, source: &Source) {
         job.trouble(source, 1, "the name of the interface is missing in the file's name");
         return;
     }
-    // All lines are one call there, except that a line may begin with addif.
-    let mut first = true;
-    let mut group = None;
+    // All lines are one call, whatever line a word is in.
+    let mut words: Vec<(usize, &str)> = Vec::new();
     for (n, line) in source.text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default();
-        let mut words: Vec<&str> = line.split_whitespace().collect();
-        if words.is_empty() {
-            continue;
-        }
-        if file == "hostname6" {
-            words.insert(0, "inet6");
-        }
-        if let Some(at) = words.iter().position(|w| *w == "group") {
-            group = words.get(at + 1).copied();
-        }
-        // A name stands where the address would: /etc/hosts of that host knew it.
-        let names = words.iter().enumerate().filter(|(at, w)| {
-            (*at == 0 && first || *at > 0 && words[*at - 1] == "addif")
-                && w.starts_with(|c: char| c.is_ascii_alphabetic())
-                && crate::words::parse(0, &[w]).is_err()
-                && !is_word(w)
-        });
-        let names: Vec<String> = names.map(|(_, w)| (*w).to_owned()).collect();
-        for name in &names {
-            job.trouble(
-                source,
-                n + 1,
-                format!("'{name}' is a name: write its address as /etc/hosts of that host has it"),
-            );
-        }
-        if names.is_empty() {
-            job.words(source, n + 1, interface, &words);
-        }
-        first = false;
+        let line = line.trim_end().trim_end_matches('\\');
+        words.extend(line.split_whitespace().map(|word| (n + 1, word)));
     }
-    if group.is_none() && !first {
+    if words.is_empty() {
+        return;
+    }
+    // A name stands where the address would: /etc/hosts of that host knew it.
+    let names = words.iter().enumerate().filter(|(at, (_, word))| {
+        (*at == 0 || words[*at - 1].1 == "addif")
+            && word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && crate::words::parse(0, &[word]).is_err()
+            && !is_word(word)
+    });
+    let mut named = false;
+    for (_, (line, name)) in names {
+        let text = format!("'{name}' is a name: write its address as /etc/hosts of that host has it");
+        job.trouble(source, *line, text);
+        named = true;
+    }
+    if named {
+        return;
+    }
+    if !words.iter().any(|(_, word)| *word == "group") {
         job.note(source, 1, &format!("{interface} is in no group"));
+    }
+    if file == "hostname6" {
+        words.insert(0, (words[0].0, "inet6"));
+    }
+    let (lines, words): (Vec<usize>, Vec<&str>) = words.into_iter().unzip();
+    match crate::words::parse(0, &words) {
+        Ok(changes) => job.apply(source, lines[0], interface, &changes),
+        Err(e) => job.trouble(source, lines[e.at], e.message),
     }
 }
 

@@ -5,20 +5,64 @@ use super::{Job, Source};
 use mpath_model::IfAddr;
 use std::net::{IpAddr, Ipv4Addr};
 
-pub(super) fn read(job: &mut Job, source: &Source) {
-    let mut bonds: Vec<Bond> = Vec::new();
-    let mut masters: Vec<(String, String)> = Vec::new();
+/// The files are read together: a bond may stand in one and its ports in others.
+pub(super) fn read(job: &mut Job, sources: &[&Source]) {
+    let mut interfaces: Vec<Interface> = Vec::new();
+    for source in sources {
+        file(job, source, &mut interfaces);
+    }
+    let (mut bonds, others): (Vec<Interface>, Vec<Interface>) =
+        interfaces.into_iter().partition(|i| i.is_bond);
+    for port in others {
+        let Some((line, master)) = port.master else { continue };
+        match bonds.iter_mut().find(|i| i.bond.name == master) {
+            Some(Interface { bond, .. }) if !bond.ports.contains(&port.bond.name) => {
+                bond.ports.push(port.bond.name)
+            }
+            Some(_) => {}
+            None => {
+                let text = format!("{} is a port of {master}, which these files do not have", port.bond.name);
+                job.trouble(port.source, line, text);
+            }
+        }
+    }
+    if let (true, Some(first)) = (bonds.is_empty(), sources.first()) {
+        job.note(first, 1, "there is no bond in it");
+    }
+    for Interface { bond, source, left, .. } in bonds {
+        left.iter().for_each(|(source, line, text)| job.note(source, *line, text));
+        bond.finish(job, source);
+    }
+}
+
+/// What was said of an interface, in all of its stanzas: those for IPv4 and for IPv6, and the second of a family.
+struct Interface<'a> {
+    /// Where it stood first.
+    source: &'a Source,
+    bond: Bond,
+    is_bond: bool,
+    /// The bond that it is a port of.
+    master: Option<(usize, String)>,
+    /// What ifupdown goes on to do.
+    left: Vec<(&'a Source, usize, String)>,
+}
+
+fn file<'a>(job: &mut Job, source: &'a Source, interfaces: &mut Vec<Interface<'a>>) {
     let mut stanza: Option<Stanza> = None;
-    let mut found = 0;
     for (n, line) in continued(&source.text) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let Some((key, values)) = words.split_first() else { continue };
         if ["iface", "auto", "source", "source-directory", "mapping"].contains(key)
             || key.starts_with("allow-")
         {
-            end(stanza.take(), &mut bonds);
+            end(stanza.take(), interfaces);
             if let ("iface", Some(name)) = (*key, values.first()) {
-                stanza = Some(Stanza::new(name, values.get(2).copied().unwrap_or_default(), n));
+                let at = known(interfaces, source, n, name);
+                stanza = Some(Stanza { at, address: None, prefix_len: None });
+                if values.get(2).is_some_and(|method| ["dhcp", "auto"].contains(method)) {
+                    let text = format!("what {name} gets by {} is left to ifupdown", values[2]);
+                    interfaces[at].left.push((source, n, text));
+                }
             }
             if key.starts_with("source") {
                 job.note(source, n, "files that it includes are not looked at: give them too");
@@ -26,61 +70,50 @@ pub(super) fn read(job: &mut Job, source: &Source) {
             continue;
         }
         let Some(stanza) = &mut stanza else { continue };
-        if let (true, Some(master)) = (key.replace('_', "-") == "bond-master", values.first()) {
-            masters.push((stanza.bond.name.clone(), (*master).to_owned()));
-            continue;
-        }
-        found += usize::from(key.starts_with("bond"));
-        if let Err(message) = stanza.option(n, key, values) {
+        if let Err(message) = stanza.option(&mut interfaces[stanza.at], source, n, key, values) {
             job.trouble(source, n, message);
         }
     }
-    end(stanza, &mut bonds);
-    for (port, master) in masters {
-        match bonds.iter_mut().find(|b| b.name == master) {
-            Some(bond) if !bond.ports.contains(&port) => bond.ports.push(port),
-            Some(_) => {}
-            None => {
-                job.trouble(source, 1, format!("{port} is a port of {master}, which these files do not have"))
-            }
-        }
-    }
-    if found == 0 {
-        job.note(source, 1, "there is no bond in it");
-    }
-    bonds.into_iter().for_each(|b| b.finish(job, source));
+    end(stanza, interfaces);
 }
 
-/// The stanzas of one interface for IPv4 and IPv6 are one bond.
-fn end(stanza: Option<Stanza>, bonds: &mut Vec<Bond>) {
-    let Some(stanza) = stanza else { return };
-    let is_bond = stanza.is_bond;
-    let mut bond = stanza.finish();
-    match bonds.iter_mut().find(|b| b.name == bond.name) {
-        Some(known) => known.addresses.append(&mut bond.addresses),
-        None if is_bond => bonds.push(bond),
-        None => {}
-    }
+/// Where the interface stands in the list; new ones at the end.
+fn known<'a>(interfaces: &mut Vec<Interface<'a>>, source: &'a Source, line: usize, name: &str) -> usize {
+    interfaces.iter().position(|i| i.bond.name == name).unwrap_or_else(|| {
+        let bond = Bond { name: name.to_owned(), line, ..Bond::default() };
+        interfaces.push(Interface { source, bond, is_bond: false, master: None, left: Vec::new() });
+        interfaces.len() - 1
+    })
+}
+
+/// The address of a stanza is known at its end, as its netmask may follow it.
+fn end(stanza: Option<Stanza>, interfaces: &mut [Interface]) {
+    let Some(Stanza { at, address: Some(address), prefix_len }) = stanza else { return };
+    let bits = if address.is_ipv4() { 24 } else { 64 };
+    interfaces[at].bond.addresses.push(IfAddr::new(address, prefix_len.unwrap_or(bits)));
 }
 
 /// An `iface` stanza.
 struct Stanza {
-    bond: Bond,
-    is_bond: bool,
+    /// Its interface in the list.
+    at: usize,
     address: Option<IpAddr>,
     prefix_len: Option<u8>,
 }
 
 impl Stanza {
-    fn new(name: &str, _method: &str, line: usize) -> Stanza {
-        let bond = Bond { name: name.to_owned(), line, ..Bond::default() };
-        Stanza { bond, is_bond: false, address: None, prefix_len: None }
-    }
-
-    fn option(&mut self, line: usize, key: &str, values: &[&str]) -> Result<(), String> {
+    fn option<'a>(
+        &mut self,
+        interface: &mut Interface<'a>,
+        source: &'a Source,
+        line: usize,
+        key: &str,
+        values: &[&str],
+    ) -> Result<(), String> {
         let first = values.first().copied().unwrap_or_default();
         let key = key.replace('_', "-");
-        self.is_bond |= key.starts_with("bond-");
+        interface.is_bond |= key.starts_with("bond-") && key != "bond-master";
+        let bond = &mut interface.bond;
         match key.as_str() {
             "address" => {
                 let (address, length) = first.split_once('/').unwrap_or((first, ""));
@@ -94,16 +127,21 @@ impl Stanza {
                 self.prefix_len =
                     Some(length.ok_or_else(|| format!("bad netmask '{}'", first.escape_debug()))?);
             }
-            "bond-mode" => self.bond.mode = Some((line, first.to_owned())),
-            "bond-slaves" | "bond-ports" if first != "none" => {
-                self.bond.ports.extend(values.iter().map(|v| (*v).to_owned()));
+            "gateway" => {
+                let text = format!("what {} gets through a gateway is left to ifupdown", bond.name);
+                interface.left.push((source, line, text));
             }
-            "bond-primary" => self.bond.primary = Some(first.to_owned()),
-            "bond-primary-reselect" => self.bond.reselect = Some((line, first.to_owned())),
-            "bond-updelay" => self.bond.updelay = milliseconds(first),
+            "bond-master" => interface.master = Some((line, first.to_owned())),
+            "bond-mode" => bond.mode = Some((line, first.to_owned())),
+            "bond-slaves" | "bond-ports" if first != "none" => {
+                bond.ports.extend(values.iter().map(|v| (*v).to_owned()));
+            }
+            "bond-primary" => bond.primary = Some(first.to_owned()),
+            "bond-primary-reselect" => bond.reselect = Some((line, first.to_owned())),
+            "bond-updelay" => bond.updelay = milliseconds(first),
             "bond-arp-ip-target" => {
                 let list = values.iter().flat_map(|v| v.split(','));
-                self.bond.targets = list
+                bond.targets = list
                     .map(|t| {
                         t.trim_start_matches('+')
                             .parse()
@@ -114,14 +152,6 @@ impl Stanza {
             _ => {}
         }
         Ok(())
-    }
-
-    fn finish(mut self) -> Bond {
-        if let Some(address) = self.address {
-            let bits = if address.is_ipv4() { 24 } else { 64 };
-            self.bond.addresses.push(IfAddr::new(address, self.prefix_len.unwrap_or(bits)));
-        }
-        self.bond
     }
 }
 

@@ -77,10 +77,14 @@ fn network(job: &mut Job, source: &Source, entries: &[Entry], bonds: &mut [(&Sou
                 Err(_) => job.trouble(source, line, format!("bad address '{}'", address.escape_debug())),
             }
         }
-        for (line, key) in [("DHCP", "by DHCP"), ("Gateway", "through a gateway")]
-            .iter()
-            .filter_map(|(key, text)| Some((all("Network", key).first()?.0, text)))
-        {
+        let theirs = [
+            ("Network", "DHCP", "by DHCP"),
+            ("Network", "Gateway", "through a gateway"),
+            ("Route", "Gateway", "through a gateway"),
+        ];
+        let said =
+            theirs.iter().filter_map(|(section, key, text)| Some((all(section, key).first()?.0, text)));
+        for (line, key) in said {
             job.note(source, line, &format!("what {name} gets {key} is left to networkd"));
         }
     }

@@ -11,6 +11,9 @@ const MOST: usize = 2048;
 /// Words that are for the system and not for ifconfig.
 const PSEUDO: &[&str] = &["DHCP", "SYNCDHCP", "NOSYNCDHCP", "NOAUTO", "WPA", "HOSTAP"];
 
+/// What a NIC does with the advertisements of routers, which is the system's affair too.
+const ADVERTISEMENTS: &[&str] = &["accept_rtadv", "-accept_rtadv", "no_radr", "-no_radr"];
+
 pub(super) fn read(job: &mut Job, source: &Source) {
     let (found, troubles) = shell::assignments(&source.text);
     troubles.into_iter().for_each(|(line, message)| job.trouble(source, line, message));
@@ -27,11 +30,15 @@ pub(super) fn read(job: &mut Job, source: &Source) {
         match rest.rsplit_once('_') {
             Some((interface, suffix)) if suffix.starts_with("alias") => match suffix["alias".len()..].parse()
             {
-                Ok(number) => addresses.push((interface.to_owned(), number, a)),
-                Err(_) if suffix == "aliases" => addresses.push((interface.to_owned(), 0, a)),
+                Ok(number) => addresses.push((named(interface), number, a)),
+                Err(_) if suffix == "aliases" => addresses.push((named(interface), 0, a)),
                 Err(_) => job.trouble(source, a.line, format!("{}: not a number behind alias", a.name)),
             },
-            Some((interface, "ipv6")) => addresses.push((interface.to_owned(), 0, a)),
+            Some((interface, "ipv6")) => addresses.push((named(interface), 0, a)),
+            // The dot of a VLAN's name cannot stand in that of a variable.
+            Some((parent, tag)) if !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_digit()) => {
+                interfaces.push((format!("{parent}.{tag}"), a));
+            }
             Some((_, "name" | "descr")) => {
                 job.note(source, a.line, &format!("{} is left to the system's own settings", a.name));
             }
@@ -54,7 +61,7 @@ fn create(job: &mut Job, source: &Source, last: &BTreeMap<&str, &Assignment>) ->
     let names = cloned.value.split_whitespace().map(|name| name.split(':').next().unwrap_or(name));
     let names: Vec<String> = names.map(str::to_owned).collect();
     for name in &names {
-        if !name.starts_with("lagg") {
+        if !is_lagg(name) {
             job.trouble(source, cloned.line, format!("{name}: only laggs are made by mpathd"));
             continue;
         }
@@ -99,15 +106,17 @@ fn interface(job: &mut Job, source: &Source, name: &str, a: &Assignment) {
 }
 
 fn alias(job: &mut Job, source: &Source, name: &str, a: &Assignment) {
-    let words: Vec<&str> = a.value.split_whitespace().collect();
-    if words.contains(&"accept_rtadv") {
-        job.note(source, a.line, &format!("{name} listens to router advertisements: left to the system"));
-        return;
-    }
+    let mut words: Vec<&str> = a.value.split_whitespace().collect();
     let family = |w: &str| matches!(w, "inet" | "inet6" | "link" | "ether");
     if !words.first().is_some_and(|w| family(w)) {
-        let text = format!("${} needs leading \"inet\" keyword for an IPv4 address.", a.name);
+        let (version, keyword) = if a.name.ends_with("_ipv6") { ("IPv6", "inet6") } else { ("IPv4", "inet") };
+        let text = format!("${} needs leading \"{keyword}\" keyword for an {version} address.", a.name);
         job.note(source, a.line, &text);
+        words.insert(0, keyword);
+    }
+    if words.iter().any(|w| ADVERTISEMENTS.contains(w)) {
+        job.note(source, a.line, &format!("{name} listens to router advertisements: left to the system"));
+        words.retain(|w| !ADVERTISEMENTS.contains(w));
     }
     // Several in one, split at the family.
     let mut parts: Vec<Vec<&str>> = Vec::new();
@@ -117,7 +126,8 @@ fn alias(job: &mut Job, source: &Source, name: &str, a: &Assignment) {
         }
         parts.last_mut().expect("pushed just above").push(word);
     }
-    for part in parts {
+    // Of a family alone, nothing is said.
+    for part in parts.into_iter().filter(|part| part.len() > 1) {
         let secret = part.contains(&"pass");
         let mut expanded = Vec::new();
         match if secret { None } else { range(&part) } {
@@ -135,18 +145,34 @@ fn alias(job: &mut Job, source: &Source, name: &str, a: &Assignment) {
     }
 }
 
+/// The name of an interface out of that of its variable, in which the dot of a VLAN cannot stand.
+fn named(variable: &str) -> String {
+    match variable.rsplit_once('_') {
+        Some((parent, tag)) if is_number(tag) => format!("{parent}.{tag}"),
+        _ => variable.to_owned(),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `laggN`, and not the VLAN `laggN.5` over it.
+fn is_lagg(name: &str) -> bool {
+    name.strip_prefix("lagg").is_some_and(is_number)
+}
+
 /// Words for an interface, unless they only bring up a NIC, which the system does.
 fn put(job: &mut Job, source: &Source, name: &str, line: usize, words: &[&str]) {
     if words.is_empty() || words == ["up"] {
         return;
     }
-    let ours = name.starts_with("lagg")
+    let ours = is_lagg(name)
         || words
             .iter()
             .any(|w| matches!(*w, "vhid" | "group" | "standby" | "-standby" | "failover" | "-failover"));
-    let carp = job.out.settings.carps.iter().any(|c| c.over.interface() == Some(name));
     let member = job.out.settings.groups.iter().any(|g| g.interfaces.iter().any(|i| i.name == name));
-    if ours || carp || member {
+    if ours || member {
         job.words(source, line, name, words);
     } else if let Err(e) = crate::words::parse(0, words) {
         job.trouble(source, line, e.message);

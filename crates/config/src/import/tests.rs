@@ -172,3 +172,120 @@ fn a_passphrase_said_twice_is_one_file() {
     let keys: Vec<_> = keys.iter().map(|k| (k.name.as_str(), k.passphrase.as_str())).collect();
     assert_eq!(keys, [("carp-em0-1.key", "pa\\ss")]);
 }
+
+/// A vhid does not make the other addresses of its NIC mpathd's; what routers and VLANs add is the system's.
+#[test]
+fn what_rc_conf_says_of_other_interfaces_is_left_to_the_system() {
+    let rc = "\
+ifconfig_em0=\"inet 192.0.2.5/24 vhid 1 pass x\"
+ifconfig_em0_alias0=\"inet 192.0.2.6/24\"
+ifconfig_em1=\"up\"
+cloned_interfaces=\"lagg0\"
+ifconfig_lagg0=\"laggproto failover laggport em1 laggport em2\"
+ifconfig_lagg0_ipv6=\"2001:db8::5/64 accept_rtadv\"
+vlans_lagg0=\"5\"
+ifconfig_lagg0_5=\"inet 10.0.0.1/24\"
+ifconfig_lagg0_5_alias0=\"inet vhid 7 pass y 10.0.0.7/32\"
+";
+    let golden = "\
+[[lagg]]
+name = \"lagg0\"
+ports = [\"em1\", \"em2\"]
+addresses = [\"2001:db8::5/64\"]
+
+[[carp]]
+interface = \"em0\"
+vhid = 1
+passphrase_file = \"/etc/mpathd/carp-em0-1.key\"
+addresses = [\"192.0.2.5/24\"]
+
+[[carp]]
+interface = \"lagg0.5\"
+vhid = 7
+passphrase_file = \"/etc/mpathd/carp-lagg0.5-7.key\"
+addresses = [\"10.0.0.7/32\"]
+";
+    let imported = run(&[("rc.conf", rc)]).unwrap();
+    assert_eq!(crate::render(&imported.settings), golden);
+    assert_eq!(
+        imported.notes,
+        [
+            "rc.conf:7: vlans_lagg0 is left to the system's own settings",
+            "rc.conf:8: the addresses of lagg0.5 are left to the system's own settings",
+            "rc.conf:2: the addresses of em0 are left to the system's own settings",
+            "rc.conf:6: $ifconfig_lagg0_ipv6 needs leading \"inet6\" keyword for an IPv6 address.",
+            "rc.conf:6: lagg0 listens to router advertisements: left to the system",
+        ]
+    );
+}
+
+/// All lines are one call, with or without a backslash at their end.
+#[test]
+fn the_lines_of_a_hostname_file_are_one_call() {
+    let eth0 = "192.0.2.10 netmask + broadcast + \\\n  addif 192.0.2.11 deprecated -failover\n# the group\ngroup g up\n";
+    let golden = "\
+[[group]]
+name = \"g\"
+
+[[group.interface]]
+name = \"eth0\"
+test_addresses = [\"192.0.2.11/24\", \"link-local\"]
+
+[[group.address]]
+address = \"192.0.2.10/24\"
+home = \"eth0\"
+";
+    assert_eq!(text(&[("hostname.eth0", eth0), ("hostname6.eth0", "-failover\ngroup g\nup\n")]), golden);
+    let wrong = run(&[("hostname.eth0", "192.0.2.10\ngroup g\nnetmsk +\n")]).unwrap_err();
+    assert_eq!(
+        wrong,
+        ["hostname.eth0:3: 'netmsk' is neither a word of ifconfig nor an address; did you mean 'netmask'?"]
+    );
+}
+
+/// Stanzas and files stand in any order; what ifupdown and networkd go on to do is told.
+#[test]
+fn a_bond_may_stand_behind_its_ports_and_its_addresses() {
+    let ports = "iface eth0 inet manual\n bond-master bond0\niface eth1 inet manual\n bond-master bond0\n";
+    let bond = "\
+iface bond0 inet6 static
+    address 2001:db8::5
+    netmask 60
+    gateway 2001:db8::1
+iface bond0 inet dhcp
+    bond-mode active-backup
+iface eth9 inet dhcp
+";
+    let golden = "\
+[[lagg]]
+name = \"bond0\"
+ports = [\"eth0\", \"eth1\"]
+addresses = [\"2001:db8::5/60\"]
+probe = \"link\"
+";
+    let imported = run(&[("interfaces.d/ports", ports), ("interfaces", bond)]).unwrap();
+    assert_eq!(crate::render(&imported.settings), golden);
+    assert_eq!(
+        imported.notes,
+        [
+            "interfaces:4: what bond0 gets through a gateway is left to ifupdown",
+            "interfaces:5: what bond0 gets by dhcp is left to ifupdown"
+        ]
+    );
+    assert_eq!(
+        run(&[("ports", ports)]).unwrap_err(),
+        [
+            "ports:2: eth0 is a port of bond0, which these files do not have",
+            "ports:4: eth1 is a port of bond0, which these files do not have"
+        ]
+    );
+    let files = [
+        ("b.netdev", "[NetDev]\nName=bond0\nKind=bond\n[Bond]\nMode=active-backup\n"),
+        ("p.network", "[Match]\nName=eth0 eth1\n[Network]\nBond=bond0\n"),
+        ("b.network", "[Match]\nName=bond0\n[Network]\nAddress=192.0.2.5/24\n[Route]\nGateway=192.0.2.1\n"),
+    ];
+    assert_eq!(
+        run(&files).unwrap().notes,
+        ["b.network:6: what bond0 gets through a gateway is left to networkd"]
+    );
+}

@@ -1,17 +1,8 @@
 //! The words about addresses.
 
 use super::{Action, AddressChange, Change, Reader};
-use mpath_model::IfAddr;
+use mpath_model::{Family, IfAddr};
 use std::net::{IpAddr, Ipv4Addr};
-
-/// The family that `inet` or `inet6` asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    /// IPv4, where nothing is said.
-    Inet,
-    /// IPv6.
-    Inet6,
-}
 
 /// An address whose modifiers are still being read.
 #[derive(Clone, Debug)]
@@ -66,7 +57,7 @@ impl Reader<'_> {
     fn failover(&mut self, may: bool) {
         match &mut self.address {
             Some(pending) => pending.failover = Some(may),
-            None => self.changes.push(Change::Failover { unit: self.unit, may }),
+            None => self.changes.push(Change::Failover { unit: self.unit, family: self.family, may }),
         }
     }
 
@@ -107,7 +98,7 @@ impl Reader<'_> {
     pub(super) fn close_address(&mut self) -> Result<(), String> {
         let Some(p) = self.address.take() else { return Ok(()) };
         let prefix_len = p.prefix_len.unwrap_or_else(|| usual(&p.address));
-        if prefix_len > mpath_model::Family::of(&p.address).bits() {
+        if prefix_len > Family::of(&p.address).bits() {
             return Err(format!("bad prefix length {prefix_len} of {}", p.address));
         }
         let address = IfAddr::new(p.address, prefix_len);

@@ -7,7 +7,7 @@ use mpath_model::settings::{
     Adopt, Carp, Confirm, DataAddress, Group, Interface, Lagg, PassphraseSource, ProbeMode, TestAddress,
     Thresholds,
 };
-use mpath_model::{IfAddr, Settings};
+use mpath_model::{Family, IfAddr, Settings};
 use std::path::{Path, PathBuf};
 
 /// What the settings do not say and the changes need.
@@ -101,7 +101,7 @@ impl Job<'_> {
                 }
                 Ok(())
             }
-            Change::Failover { unit, may } => self.failover(*unit, *may),
+            Change::Failover { unit, family, may } => self.failover(*unit, *family, *may),
             Change::Address(change) => self.address(change),
             Change::Port(port) => self.add_port(port),
             Change::NoPort(port) => self.remove_port(port),
@@ -264,30 +264,52 @@ impl Job<'_> {
         let found = adopted.into_iter().filter(|a| !declared.iter().any(|d| d.address == a.address));
         let found: Vec<Unit> = found.map(Unit::Adopted).collect();
         let tests = group.interfaces.iter().filter(|i| i.name == name).flat_map(|i| i.test_addresses.clone());
-        let tests: Vec<Unit> = tests.map(Unit::Test).collect();
+        let tests: Vec<Unit> = tests.filter_map(|t| t.address()).map(Unit::Test).collect();
         let found = found.into_iter().filter(|u| !tests.iter().any(|t| t.address() == u.address()));
         let found: Vec<Unit> = found.collect();
         declared.into_iter().map(Unit::Data).chain(found).chain(tests).collect()
     }
 
-    fn failover(&mut self, unit: usize, may: bool) -> Result<(), String> {
-        self.member(if may { "failover" } else { "-failover" })?;
+    fn failover(&mut self, unit: usize, family: Family, may: bool) -> Result<(), String> {
+        let (name, word) = (self.interface, if may { "failover" } else { "-failover" });
+        if (unit, family) == (0, Family::Inet6) {
+            return self.link_local(word, !may);
+        }
+        self.member(word)?;
         let units = self.units();
         let is_as_wanted = |u: &Unit| matches!(u, Unit::Test(_)) != may;
-        let mut candidates = units.iter().filter(|u| !is_as_wanted(u));
+        let of_family = |u: &&Unit| u.address().family() == family;
         let chosen = match units.get(unit) {
-            None if unit > 0 => return Err(format!("{}:{unit}: no such address", self.interface)),
-            Some(u) if unit > 0 || !is_as_wanted(u) => Some(u),
+            None if unit > 0 => return Err(format!("{name}:{unit}: no such address")),
+            Some(u) if unit > 0 || of_family(&u) && !is_as_wanted(u) => Some(u),
             // Said of the NIC as a whole: the one address that it can mean.
-            _ => match (candidates.next(), candidates.next()) {
-                (one, None) => one,
-                _ => return Err(format!("which address of {0}? write {0}:1, {0}:2, ...", self.interface)),
-            },
+            _ => {
+                let mut candidates = units.iter().filter(of_family).filter(|u| !is_as_wanted(u));
+                match (candidates.next(), candidates.next()) {
+                    (one, None) => one,
+                    _ => return Err(format!("which address of {name}? write {name}:1, {name}:2, ...")),
+                }
+            }
         };
-        match chosen.and_then(Unit::address) {
-            Some(address) => self.classify(address, may),
-            None => Ok(()),
+        match chosen {
+            Some(unit) => self.classify(unit.address(), may),
+            None if units.iter().any(|u| of_family(&u)) => Ok(()),
+            None => Err(format!(
+                "'{word}': {name} has no IPv4 address; of its link-local one, write inet6 {word}"
+            )),
         }
+    }
+
+    /// `inet6 -failover`: the link-local address of the NIC is its test address for IPv6.
+    fn link_local(&mut self, word: &str, tests: bool) -> Result<(), String> {
+        let addresses = &mut self.member(word)?.test_addresses;
+        let known = addresses.iter().position(|t| *t == TestAddress::LinkLocal);
+        match (known, tests) {
+            (None, true) => addresses.push(TestAddress::LinkLocal),
+            (Some(n), false) => drop(addresses.remove(n)),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Makes an address of a member a data address or a test address.
@@ -411,11 +433,11 @@ impl Job<'_> {
     /// A bare address takes the place of the first configured one of its family, unless it is there already.
     fn replace_first(&mut self, address: &IfAddr) {
         let units = self.units();
-        let known = |u: &Unit| u.address().is_some_and(|a| a.address == address.address);
+        let known = |u: &Unit| u.address().address == address.address;
         if units.iter().any(known) {
             return;
         }
-        let first = units.iter().find(|u| u.address().is_some_and(|a| a.family() == address.family()));
+        let first = units.iter().find(|u| u.address().family() == address.family());
         if let Some(Unit::Data(old)) = first {
             let old = *old;
             self.forget(&old, None);
@@ -467,15 +489,14 @@ enum Unit {
     Data(IfAddr),
     /// Found data address.
     Adopted(IfAddr),
-    /// Test address.
-    Test(TestAddress),
+    /// Test address. The link-local one has no number.
+    Test(IfAddr),
 }
 
 impl Unit {
-    fn address(&self) -> Option<IfAddr> {
+    fn address(&self) -> IfAddr {
         match self {
-            Unit::Data(a) | Unit::Adopted(a) => Some(*a),
-            Unit::Test(t) => t.address(),
+            Unit::Data(a) | Unit::Adopted(a) | Unit::Test(a) => *a,
         }
     }
 }

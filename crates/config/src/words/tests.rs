@@ -26,18 +26,28 @@ fn lines_as_administrators_write_them() {
         ("group production", vec![Change::Group("production".into())]),
         (
             "addif 192.0.2.11/24 deprecated -failover up",
-            vec![address(Action::Add, "192.0.2.11/24", Some(false))],
+            vec![Change::Admin(true), address(Action::Add, "192.0.2.11/24", Some(false))],
         ),
         // The order of hostname files: the group comes first all the same.
         (
             "plumb 192.0.2.10 netmask + broadcast + group production up addif 192.0.2.11 deprecated -failover netmask + broadcast + up",
             vec![
                 Change::Group("production".into()),
+                Change::Admin(true),
                 address(Action::Set, "192.0.2.10/24", None),
+                Change::Admin(true),
                 address(Action::Add, "192.0.2.11/24", Some(false)),
             ],
         ),
-        ("failover", vec![Change::Failover { unit: 0, may: true }]),
+        ("failover", vec![Change::Failover { unit: 0, family: Family::Inet, may: true }]),
+        (
+            "inet6 group production -failover up",
+            vec![
+                Change::Group("production".into()),
+                Change::Failover { unit: 0, family: Family::Inet6, may: false },
+                Change::Admin(true),
+            ],
+        ),
         ("standby", vec![Change::Standby(true)]),
         ("-standby", vec![Change::Standby(false)]),
         ("removeif 192.0.2.11", vec![address(Action::Remove, "192.0.2.11/24", None)]),
@@ -123,7 +133,10 @@ fn a_unit_is_one_address() {
         let words: Vec<&str> = text.split_whitespace().collect();
         parse(1, &words).map_err(|e| e.message)
     };
-    assert_eq!(of_unit("deprecated -failover up"), Ok(vec![Change::Failover { unit: 1, may: false }]));
+    assert_eq!(
+        of_unit("deprecated -failover up"),
+        Ok(vec![Change::Failover { unit: 1, family: Family::Inet, may: false }])
+    );
     assert_eq!(of_unit("plumb"), Ok(vec![]));
     assert!(of_unit("down").unwrap_err().contains("an address is never down by itself"));
     for text in ["192.0.2.11 netmask + -failover up", "group g", "standby", "vhid 1", "mtu 9000", "create"] {

@@ -5,12 +5,12 @@ mod show;
 
 use super::{Trouble, connect};
 use crate::exit::{Error, Exit};
-use crate::netlink::link;
+use crate::netlink::link::{self, Link};
 use mpath_config::words::apply::{Key, Outcome, Surroundings, apply};
 use mpath_config::words::{self, Change};
 use mpath_config::{Defaults, render};
 use mpath_ipc::{Client, ClientError, Failure, Request};
-use mpath_model::{IfAddr, Settings, Status};
+use mpath_model::{Family, IfAddr, Settings, Status};
 use std::io::{BufRead, Write};
 use std::path::Path;
 
@@ -43,8 +43,10 @@ pub(crate) fn run(socket: &Path, args: &[String]) -> Result<(), Trouble> {
         return Err(usage(format!("illegal option {odd}")));
     }
     match rest.as_slice() {
-        [] => show::print(socket, None, &flags),
-        [interface] => show::print(socket, Some(interface), &flags),
+        [] => show::print(socket, None, None, &flags),
+        [interface] => show::print(socket, Some(interface), None, &flags),
+        [interface, "inet"] => show::print(socket, Some(interface), Some(Family::Inet), &flags),
+        [interface, "inet6"] => show::print(socket, Some(interface), Some(Family::Inet6), &flags),
         ["lagg", words @ ..] if words.first() == Some(&"create") => {
             let name = free_name(socket)?;
             change(socket, &name, words)?;
@@ -79,6 +81,10 @@ fn change(socket: &Path, interface: &str, words: &[&str]) -> Result<(), Trouble>
         None => (interface, 0),
     };
     let mut changes = words::parse(unit, words).map_err(|e| usage(e.message))?;
+    if changes.is_empty() {
+        // Nothing to do, as after plumb; but to what is not there nothing is done either.
+        return find(name).map(drop);
+    }
     passphrase(&mut changes)?;
     let own = |c: &Change| matches!(c, Change::Admin(_) | Change::Mtu(_));
     let outcome = if changes.iter().all(own) {
@@ -160,9 +166,18 @@ fn adopted(status: &Status, name: &str) -> Vec<IfAddr> {
 }
 
 fn set(name: &str, outcome: &Outcome) -> Result<(), Trouble> {
+    let found = find(name)?;
+    // What it is already, it need not be made: that takes root, other words do not.
+    let admin = outcome.admin.filter(|up| *up != (found.flags & link::UP != 0));
+    let mtu = outcome.mtu.filter(|mtu| *mtu != found.mtu);
+    if admin.is_none() && mtu.is_none() {
+        return Ok(());
+    }
+    link::set(found.index, admin, mtu).map_err(|e| say(format!("{name}: {e}")))
+}
+
+fn find(name: &str) -> Result<Link, Trouble> {
     let links = link::links().map_err(|e| say(format!("cannot list the interfaces: {e}")))?;
-    let Some(found) = links.iter().find(|l| l.name == name) else {
-        return Err(say(format!("interface {name} does not exist")));
-    };
-    link::set(found.index, outcome.admin, outcome.mtu).map_err(|e| say(format!("{name}: {e}")))
+    let found = links.into_iter().find(|l| l.name == name);
+    found.ok_or_else(|| say(format!("interface {name} does not exist")))
 }

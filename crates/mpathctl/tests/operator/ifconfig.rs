@@ -21,8 +21,10 @@ fn wait(what: &str, is: impl Fn() -> bool) {
 fn a_nic_is_probed_from_the_address_it_is_given() {
     with_daemon("ifconfig::a_nic_is_probed_from_the_address_it_is_given", || {
         let (lan, mut daemon, tool) = world();
+        // What brings an address up brings up the NIC that it is on.
+        tool.ifconfig("eth0 up");
+        tool.ifconfig("eth1 down");
         for nic in ["eth0", "eth1"] {
-            tool.ifconfig(&format!("{nic} up"));
             tool.ifconfig(&format!("{nic} group production"));
         }
         tool.ifconfig("eth0 addif 192.0.2.11/24 deprecated -failover up");
@@ -39,6 +41,9 @@ fn a_nic_is_probed_from_the_address_it_is_given() {
             "{shown}"
         );
         assert!(shown.contains("DEPRECATED,IPv4,NOFAILOVER"), "{shown}");
+        let (of_inet, of_inet6) = (tool.ifconfig("eth0 inet"), tool.ifconfig("eth0 inet6"));
+        assert!(of_inet.contains("\tinet 192.0.2.10") && !of_inet.contains("\tinet6"), "{of_inet}");
+        assert!(!of_inet6.contains("\tinet 192.0.2.10") && of_inet6.contains("\tinet6 fe80"), "{of_inet6}");
 
         lan.cut(0).unwrap();
         wait("the data address moves", || lan.server.holders("192.0.2.10") == ["eth1"]);
@@ -93,6 +98,9 @@ fn words_that_cannot_be_used_change_nothing() {
             ),
             (&["eth9"], "ifconfig: interface eth9 does not exist\n"),
             (&["eth9", "up"], "ifconfig: interface eth9 does not exist\n"),
+            (&["eth9", "inet"], "ifconfig: interface eth9 does not exist\n"),
+            (&["eth9", "plumb"], "ifconfig: interface eth9 does not exist\n"),
+            (&["lagg0", "laggproto", "failover"], "ifconfig: interface lagg0 does not exist\n"),
         ] {
             let run = tool.run("ifconfig", words);
             assert_eq!((run.code, run.err.as_str()), (1, says), "{words:?}");

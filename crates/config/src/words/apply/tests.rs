@@ -154,3 +154,34 @@ fn what_is_said_again_changes_nothing() {
     run(&mut settings, &["eth0 192.0.2.11/24 alias failover"]).unwrap();
     assert_eq!(settings.groups[0].interfaces[0].test_addresses, []);
 }
+
+/// hostname6.IF says it: unit 0 of IPv6 is the link-local address, whatever else the NIC has.
+#[test]
+fn inet6_failover_is_about_the_link_local_address() {
+    let lines = ["eth0 inet6 group production -failover up", "eth0 192.0.2.10/24", "eth0 inet6 -failover"];
+    let golden = r#"[[group]]
+name = "production"
+
+[[group.interface]]
+name = "eth0"
+test_addresses = ["link-local"]
+
+[[group.address]]
+address = "192.0.2.10/24"
+home = "eth0"
+"#;
+    assert_eq!(text(&lines), golden);
+    let mut settings = Settings::default();
+    run(&mut settings, &lines).unwrap();
+    run(&mut settings, &["eth0 -failover"]).unwrap();
+    assert_eq!(settings.groups[0].interfaces[0].test_addresses.len(), 2, "IPv4's only data address");
+    run(&mut settings, &["eth0 failover", "eth0 inet6 failover", "eth0 inet6 failover"]).unwrap();
+    assert_eq!(settings.groups[0].interfaces[0].test_addresses, []);
+    assert_eq!(settings.groups[0].addresses.len(), 1);
+
+    let refused = run(&mut settings, &["eth1 group production", "eth1 -failover"]).unwrap_err();
+    assert_eq!(
+        refused,
+        "'-failover': eth1 has no IPv4 address; of its link-local one, write inet6 -failover"
+    );
+}

@@ -8,21 +8,29 @@ use crate::names::Trouble;
 use crate::netlink::link::{self, Link};
 use mpath_model::settings::TestAddress;
 use mpath_model::status::{Carp, Group, Interface, LinkState};
-use mpath_model::{IfAddr, Settings, Status};
+use mpath_model::{Family, IfAddr, Settings, Status};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 /// What is known from where.
 struct Picture {
     links: Vec<Link>,
+    /// Addresses of this family alone.
+    family: Option<Family>,
     /// Empty without a daemon.
     status: Status,
     settings: Settings,
 }
 
-pub(super) fn print(socket: &Path, interface: Option<&str>, flags: &[&str]) -> Result<(), Trouble> {
+/// One interface or all of them, with the addresses of one family or both.
+pub(super) fn print(
+    socket: &Path,
+    interface: Option<&str>,
+    family: Option<Family>,
+    flags: &[&str],
+) -> Result<(), Trouble> {
     let links = link::links().map_err(|e| say(format!("cannot list the interfaces: {e}")))?;
-    let mut picture = Picture { links, status: Status::default(), settings: Settings::default() };
+    let mut picture = Picture { links, family, status: Status::default(), settings: Settings::default() };
     // Without a daemon the kernel's part is printed.
     if let Ok(mut client) = connect(socket)
         && let Ok(status) = client.status()
@@ -95,9 +103,14 @@ impl Picture {
         order.extend(&tests);
         let others: Vec<IfAddr> = link.addresses.iter().filter(|a| !same(&order, a)).copied().collect();
         order.extend(others);
-        let numbered = order.into_iter().enumerate().filter(|(_, a)| same(&link.addresses, a));
+        let numbered = order.into_iter().enumerate();
+        let numbered = numbered.filter(|(_, a)| same(&link.addresses, a) && self.shows(a));
         let found: Vec<_> = numbered.map(|(n, a)| (n, Some(a), same(&tests, &a))).collect();
         if found.is_empty() { vec![(0, None, false)] } else { found }
+    }
+
+    fn shows(&self, address: &IfAddr) -> bool {
+        self.family.is_none_or(|family| address.family() == family)
     }
 
     fn freebsd(&self, link: &Link, verbose: bool) -> String {
@@ -115,7 +128,7 @@ impl Picture {
                 all.push(*v);
             }
         }
-        for a in &all {
+        for a in all.iter().filter(|a| self.shows(a)) {
             out.push_str(&inet(a, false));
             out.push_str(&self.vhid_of(a, &link.name));
             out.push('\n');

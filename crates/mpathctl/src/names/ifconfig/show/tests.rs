@@ -37,7 +37,7 @@ fn member(name: &str, state: InterfaceState, active: bool, standby: bool) -> Int
 
 fn picture(text: &str, status: Status) -> Picture {
     let settings = mpath_config::parse(text, "f", &mpath_config::Defaults::default()).unwrap().settings;
-    Picture { links: vec![], status, settings }
+    Picture { links: vec![], family: None, status, settings }
 }
 
 #[test]
