@@ -6,13 +6,13 @@ use crate::action::{Action, Refusal};
 use crate::announce::Announcer;
 use crate::diag::Message;
 use crate::group::{NicId, UNTOLD};
-use crate::guard::Guard;
+use crate::guard::{Guard, Object};
 use crate::input::{BatchId, Input, RequestId};
 use crate::inventory::Inventory;
 use crate::persist::{Freeze, Persistent};
 use crate::rng::Rng;
 use mpath_model::kernel::{Heard, KernelOp, Listen, Packet, Sysctl};
-use mpath_model::{Family, IfIndex, Settings, Status, Time};
+use mpath_model::{Family, IfAddr, IfIndex, Settings, Status, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -301,9 +301,19 @@ impl Engine {
             let inventory = &self.inventory;
             let names: Vec<String> = group.nics.iter().map(|n| n.name().to_string()).collect();
             let has_family = |n: NicId, family: Family| inventory.has_family(&names[n], family);
+            let indices: Vec<Option<IfIndex>> = group.nics.iter().map(|n| n.index).collect();
+            let guard = &self.guard;
+            let left_alone = |n: NicId, addr: &IfAddr| {
+                indices[n].is_some_and(|index| guard.blocks(&Object::Address(index, *addr)))
+            };
             let before = group.moves.clone();
+            let hosts: Vec<NicId> = group.addresses.iter().map(|a| a.host).collect();
             group.frozen = self.frozen.is_some();
-            if crate::placement::place(group, &has_family) {
+            if crate::placement::place(group, &has_family, &left_alone) {
+                let moved = group.addresses.iter().zip(hosts).filter(|(a, before)| a.host != *before);
+                for (a, index) in moved.filter_map(|(a, _)| Some((a, indices[a.host]?))) {
+                    self.guard.retry(self.now, index, &a.addr);
+                }
                 emptied.extend(group.moves.iter().filter(|m| !before.contains(m)).map(|m| (g, m.from)));
             }
             for a in &mut group.addresses {

@@ -9,6 +9,7 @@
 //!      └──────────────────────────────────────────── on trial ◄───────────┴─────┘
 //!                  a minute without being undone
 //! ```
+//! What moves to where it is left alone, because nobody else can serve it, is on trial at once.
 
 use mpath_model::kernel::{KernelOp, Rule, Sysctl};
 use mpath_model::{IfAddr, IfIndex, Time};
@@ -139,6 +140,21 @@ impl Guard {
             Fight::LeftAlone(t) | Fight::OnTrial(t) => Some(*t),
         });
         due.min()
+    }
+
+    /// The address moves to this interface, from one that cannot serve it: nothing is lost by trying once more, and it needs the
+    /// routes there.
+    pub fn retry(&mut self, now: Time, index: IfIndex, addr: &IfAddr) {
+        for (object, fight) in &mut self.0 {
+            let wanted = match object {
+                Object::Address(at, a) => *at == index && a == addr,
+                Object::Route(at, ..) => *at == index,
+                _ => false,
+            };
+            if wanted && matches!(fight, Fight::LeftAlone(_)) {
+                *fight = Fight::OnTrial(now + WINDOW);
+            }
+        }
     }
 
     /// The interface went down or away: what went with it was nobody's attack.

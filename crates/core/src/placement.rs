@@ -2,11 +2,17 @@
 //! group's state, applied after every input, so that every move is retried until it has succeeded.
 
 use crate::group::{Group, Move, MoveKind, NicId};
+use mpath_model::IfAddr;
 use mpath_model::addr::Family;
 
 /// Reassigns whatever is on a NIC that cannot serve, or can go home. Returns whether anything changed.
-/// `has_family` tells whether a NIC can hold addresses of a family at all.
-pub fn place(group: &mut Group, has_family: &dyn Fn(NicId, Family) -> bool) -> bool {
+/// `has_family` tells whether a NIC can hold addresses of a family at all, `left_alone` where somebody takes an address away
+/// again and again, so that it stays with whoever serves it.
+pub fn place(
+    group: &mut Group,
+    has_family: &dyn Fn(NicId, Family) -> bool,
+    left_alone: &dyn Fn(NicId, &IfAddr) -> bool,
+) -> bool {
     if group.retiring {
         return send_home(group);
     }
@@ -18,7 +24,8 @@ pub fn place(group: &mut Group, has_family: &dyn Fn(NicId, Family) -> bool) -> b
     let mut changed = false;
     for i in 0..group.addresses.len() {
         let a = &group.addresses[i];
-        let to = wanted.host(group, a.home, a.host, a.addr.family());
+        let welcome = a.home == a.host || !group.nics[a.host].usable() || !left_alone(a.home, &a.addr);
+        let to = wanted.host(group, a.home, a.host, a.addr.family(), welcome);
         if to != a.host {
             note(&mut moves, group, a.host, to, a.home);
             let a = &mut group.addresses[i];
@@ -28,7 +35,7 @@ pub fn place(group: &mut Group, has_family: &dyn Fn(NicId, Family) -> bool) -> b
     }
     for i in 0..group.routes.len() {
         let r = &group.routes[i];
-        let to = wanted.host(group, r.home, r.host, r.route.family());
+        let to = wanted.host(group, r.home, r.host, r.route.family(), true);
         if to != r.host {
             note(&mut moves, group, r.host, to, r.home);
             let r = &mut group.routes[i];
@@ -64,26 +71,33 @@ fn send_home(group: &mut Group) -> bool {
     away
 }
 
-/// For each NIC that must be emptied, where its addresses of each family go: all to one NIC.
-struct Destinations(Vec<[Option<NicId>; 2]>);
+/// For each NIC and family: whether it can hold such addresses, and where they go if it must be emptied, all to one NIC.
+struct Destinations(Vec<[(bool, Option<NicId>); 2]>);
 
 impl Destinations {
     fn of(group: &Group, has_family: &dyn Fn(NicId, Family) -> bool) -> Destinations {
         Destinations(
             (0..group.nics.len())
-                .map(|from| Family::BOTH.map(|family| destination(group, from, family, has_family)))
+                .map(|from| {
+                    let to = |family| destination(group, from, family, has_family);
+                    Family::BOTH.map(|family| (has_family(from, family), to(family)))
+                })
                 .collect(),
         )
     }
 
-    /// Where an item that belongs to `home` and is on `host` should be.
-    fn host(&self, group: &Group, home: NicId, host: NicId, family: Family) -> NicId {
+    /// Where an item that belongs to `home` and is on `host` should be. `welcome`: it may go home.
+    fn host(&self, group: &Group, home: NicId, host: NicId, family: Family, welcome: bool) -> NicId {
         let (h, at) = (&group.nics[home], &group.nics[host]);
+        let six = usize::from(family == Family::Inet6);
+        let (fits, elsewhere) = self.0[host][six];
         // Frozen, only what an operator wants and what a dead link demands moves.
         if group.frozen && at.index.is_some() && at.link && !at.offline && !(h.bring_home && h.usable()) {
             return host;
         }
         if home != host
+            && welcome
+            && self.0[home][six].0
             && h.usable()
             && (!h.doubtful() || !at.usable())
             && !h.settings.standby
@@ -92,7 +106,6 @@ impl Destinations {
             return home;
         }
         let awaited = at.trailing && at.link && at.index.is_some() && !at.offline;
-        let elsewhere = self.0[host][usize::from(family == Family::Inet6)];
         if at.usable() && at.doubtful() {
             // Whoever loses a lot, or does not serve, carries nothing that somebody better can carry.
             let better = |to: &NicId| !group.nics[*to].doubtful() && group.nics[*to].proven();
@@ -102,7 +115,7 @@ impl Destinations {
             // It would be sent back at once by whoever loses a lot.
             return elsewhere.filter(|to| !group.nics[*to].doubtful()).unwrap_or(host);
         }
-        let misplaced = (!at.usable() && !awaited) || (home == host && at.settings.standby);
+        let misplaced = (!at.usable() && !awaited) || !fits || (home == host && at.settings.standby);
         if !misplaced {
             return host;
         }

@@ -49,7 +49,7 @@ pub(crate) struct Tracked {
     pub(crate) declared: bool,
     /// How it was found at home, for an adopted one.
     pub(crate) found: Option<mpath_model::Address>,
-    /// The kernel showed it somewhere after the last change.
+    /// The kernel had it somewhere after the last change, and had not found it at another host.
     pub(crate) present: bool,
     /// Adopted and deleted by hand: nobody's business any more.
     pub(crate) forgotten: bool,
@@ -131,7 +131,7 @@ impl World {
                 _ => None,
             });
             let lost = lost && !self.daemon.socket.iter().chain(backlog.flatten()).any(untold);
-            self.tracked[t].present = here;
+            self.tracked[t].present = self.serves(&self.tracked[t].addr);
             if lost {
                 let what = format!("{} is nowhere after the daemon's own requests", self.tracked[t].addr);
                 self.violate("address lost", what);
@@ -142,13 +142,21 @@ impl World {
     /// After a fault: what the outside took away the daemon has not lost. An adopted address deleted by
     /// hand is forgotten.
     pub(crate) fn note_presence(&mut self, by_hand: bool) {
-        for t in &mut self.tracked {
-            let here = self.kernel.holds(&t.addr.address);
+        for n in 0..self.tracked.len() {
+            let here = self.kernel.holds(&self.tracked[n].addr.address);
+            let serves = self.serves(&self.tracked[n].addr);
+            let t = &mut self.tracked[n];
             if t.present && !here && by_hand && !t.declared {
                 t.forgotten = true;
             }
-            t.present = here;
+            t.present = serves;
         }
+    }
+
+    /// Some copy of it is in use, or will be. One that the kernel has found at another host is nobody's loss: the daemon
+    /// takes it away and puts it on again, as nothing else makes the kernel ask anew.
+    fn serves(&self, addr: &IfAddr) -> bool {
+        self.kernel.addresses().iter().any(|a| a.addr.address == addr.address && !a.has(ifa::DADFAILED))
     }
 
     /// After every step that did something: when nothing is under way, no address is in two places.

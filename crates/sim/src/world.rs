@@ -306,6 +306,7 @@ impl World {
                     .filter_map(|n| self.index[n])
                     .collect();
                 self.kernel.finish_dad(index, address, |i| others.contains(&i));
+                self.note_presence(false);
                 self.collect_events();
             }
             Happening::SendFailed(life, index, seq, family, errno) => {

@@ -3,6 +3,7 @@
 //! reply, since their connections end, and the picture of the kernel, which is taken anew.
 
 use super::Engine;
+use crate::persist::Persistent;
 use crate::probe::ring::Fate;
 use mpath_model::kernel::Listen;
 use mpath_model::{Settings, Time};
@@ -34,5 +35,10 @@ impl Engine {
         self.listen = Listen::default();
         self.inventory.recall(&self.persisted.unmarked);
         self
+    }
+
+    /// What [`crate::Action::Persist`] said last; none before it said anything.
+    pub fn persisted(&self) -> Option<&Persistent> {
+        self.persisted.settings.is_some().then_some(&self.persisted)
     }
 }

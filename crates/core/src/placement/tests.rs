@@ -41,7 +41,7 @@ fn add(g: &mut Group, home: NicId, addr: &str) {
 
 fn settle(g: &mut Group) {
     for _ in 0..10 {
-        if !place(g, &|_, _| true) {
+        if !place(g, &|_, _| true, &|_, _| false) {
             return;
         }
     }
@@ -156,8 +156,35 @@ fn a_nic_without_the_family_is_no_destination() {
     let mut g = group("a b", true);
     g.addresses[0].addr = "2001:db8::1/64".parse().unwrap();
     g.nics[0].failed = true;
-    assert!(!place(&mut g, &|n, f| f == Family::Inet || n == 0));
+    assert!(!place(&mut g, &|n, f| f == Family::Inet || n == 0, &|_, _| false));
     assert_eq!(hosts(&g), "a b");
+}
+
+#[test]
+fn a_home_that_lost_the_family_is_left_and_gone_back_to() {
+    let mut g = group("a b", true);
+    g.addresses[0].addr = "2001:db8::1/64".parse().unwrap();
+    let without_a = |n: NicId, f: Family| f == Family::Inet || n != 0;
+    assert!(place(&mut g, &without_a, &|_, _| false));
+    assert_eq!(hosts(&g), "b b");
+    assert!(!place(&mut g, &without_a, &|_, _| false));
+    g.nics[1].failed = true;
+    assert!(place(&mut g, &|_, _| true, &|_, _| false));
+    assert_eq!(hosts(&g), "a a", "the second one is b's own");
+}
+
+#[test]
+fn where_it_is_left_alone_nothing_goes_home_from_whoever_serves() {
+    let mut g = group("a b", true);
+    let shunned = |n: NicId, _: &mpath_model::IfAddr| n == 0;
+    g.nics[0].failed = true;
+    assert!(place(&mut g, &|_, _| true, &shunned));
+    g.nics[0].failed = false;
+    assert!(!place(&mut g, &|_, _| true, &shunned));
+    assert_eq!(hosts(&g), "b b");
+    g.nics[1].failed = true;
+    assert!(place(&mut g, &|_, _| true, &shunned));
+    assert_eq!(hosts(&g), "a a");
 }
 
 #[test]

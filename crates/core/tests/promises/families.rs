@@ -1,8 +1,9 @@
 //! Probed families are exactly those of the test addresses (in.mpathd(1M), DESCRIPTION).
 
 use crate::common::*;
+use mpath_core::Input;
 use mpath_model::Family;
-use mpath_model::kernel::{KernelOp, Sysctl, Transmit};
+use mpath_model::kernel::{KernelEvent, KernelOp, Sysctl, Transmit};
 use mpath_model::settings::ProbeMode;
 
 /// ICMP and ICMPv6 echoes and ARP frames sent.
@@ -118,4 +119,26 @@ fn a_host_with_ipv6_disabled() {
     assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
     let six = |op: &KernelOp| matches!(op, KernelOp::AddAddress(a) if a.addr.family() == Family::Inet6);
     assert!(!lab.ops.iter().any(|(_, op)| six(op)));
+}
+
+/// Another member holds its addresses of that family meanwhile.
+#[test]
+fn a_home_where_ipv6_is_switched_off_is_stood_in_for() {
+    let data = vec![("192.0.2.10/24", 0), ("2001:db8::10/64", 0)];
+    let mut lab = Spec { six: true, data, ..Spec::default() }.lab();
+    lab.run(secs(5));
+    let switch = |lab: &mut Lab, off: i32| {
+        let key = ("eth0".to_string(), Sysctl::DisableIpv6);
+        lab.kernel.sysctls.insert(key.clone(), off);
+        let six: Vec<_> = lab.kernel.on(ETH0).map(|a| a.addr).filter(|a| a.address.is_ipv6()).collect();
+        six.iter().filter(|_| off == 1).for_each(|a| lab.kernel.drop_address(ETH0, a));
+        lab.feed(Input::Kernel(vec![KernelEvent::Sysctl(key.0, key.1, off)]));
+        lab.deliver();
+        lab.run(secs(3));
+    };
+    switch(&mut lab, 1);
+    assert_eq!(lab.where_is("2001:db8::10"), [ETH1], "{}", lab.story());
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0]);
+    switch(&mut lab, 0);
+    assert_eq!(lab.where_is("2001:db8::10"), [ETH0], "{}", lab.story());
 }

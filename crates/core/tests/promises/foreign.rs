@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use mpath_core::Input;
+use mpath_core::input::Command;
 use mpath_model::Route;
 use mpath_model::event::EventKind;
 use mpath_model::kernel::{KernelEvent, KernelOp, Rule, Sysctl};
@@ -102,6 +103,53 @@ fn what_is_left_alone_is_put_elsewhere_all_the_same() {
     lab.carrier(&[ETH0], false);
     lab.run(ms(10));
     assert_eq!(lab.where_is("192.0.2.10"), [ETH1], "a failover is no fight");
+}
+
+/// It stays with whoever serves it, and comes where it is left alone when nobody else can.
+#[test]
+fn what_is_left_alone_at_home_comes_back_when_nobody_else_serves() {
+    let mut lab = Spec { fdt: secs(1), ..Spec::default() }.lab();
+    lab.run(secs(5));
+    for _ in 0..4 {
+        delete(&mut lab, "192.0.2.10");
+        lab.run(ms(500));
+    }
+    lab.ask(Command::Offline("eth0".into()));
+    lab.run(secs(1));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1], "{}", lab.story());
+    lab.mark();
+    lab.ask(Command::Online("eth0".into()));
+    lab.run(secs(5));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH1], "somebody takes it away there");
+    assert_eq!(lab.count("Successfully failed back"), 0, "{}", lab.story());
+    lab.silence(ETH1);
+    lab.until(secs(3), "a failover", |l| l.where_is("192.0.2.10") == [ETH0]);
+
+    // As before, where it is taken away again.
+    delete(&mut lab, "192.0.2.10");
+    lab.run(secs(2));
+    assert_eq!(lab.where_is("192.0.2.10"), [0; 0], "{}", lab.story());
+    lab.heal(ETH1);
+    lab.run(secs(70));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0], "it is tried once a minute");
+}
+
+/// A minute later it goes home, as every address does.
+#[test]
+fn what_was_left_alone_at_home_goes_there_when_that_is_over() {
+    let mut lab = Spec::default().lab();
+    lab.run(secs(5));
+    for _ in 0..4 {
+        delete(&mut lab, "192.0.2.10");
+        lab.run(ms(500));
+    }
+    lab.carrier(&[ETH0], false);
+    lab.run(secs(1));
+    lab.carrier(&[ETH0], true);
+    lab.run(secs(40));
+    assert_eq!((lab.where_is("192.0.2.10"), lab.state("eth0")), (vec![ETH1], InterfaceState::Ok));
+    lab.run(secs(30));
+    assert_eq!(lab.where_is("192.0.2.10"), [ETH0], "{}", lab.story());
 }
 
 #[test]
