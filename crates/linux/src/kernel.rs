@@ -132,7 +132,7 @@ impl Kernel {
             let values = sysctl::all(&link.name).into_iter();
             found.sysctls.extend(values.map(|(key, value)| (link.name.clone(), key, value)));
         }
-        found.steering = self.laggs.steering();
+        found.steering = self.laggs.steering(&found.links);
         Ok(found)
     }
 

@@ -9,7 +9,7 @@ use crate::netlink::create::End;
 use crate::netlink::{Socket, create, ports};
 use bond::Bond;
 use bridge::Bridge;
-use mpath_model::kernel::{LaggBackend, LaggOp, Steering};
+use mpath_model::kernel::{LaggBackend, LaggOp, Link, Steering, inner_name};
 use mpath_model::{IfIndex, Mac};
 use nix::errno::Errno;
 use redirect::Redirect;
@@ -69,9 +69,12 @@ impl Laggs {
         }
     }
 
-    /// What redirections do at present.
-    pub fn steering(&mut self) -> Vec<(String, Steering)> {
-        self.redirect.shown()
+    /// What redirections do at present, among these interfaces.
+    pub fn steering(&mut self, links: &[Link]) -> Vec<(String, Steering)> {
+        let redirected = |name: &str| links.iter().any(|inner| inner.name == inner_name(name));
+        let laggs: Vec<&str> =
+            links.iter().map(|l| l.name.as_str()).filter(|name| redirected(name)).collect();
+        self.redirect.shown(&laggs)
     }
 
     fn backend(&mut self, which: LaggBackend) -> &mut dyn Backend {

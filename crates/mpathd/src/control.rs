@@ -2,12 +2,13 @@
 //! It checks who calls, answers what needs no engine, hands the rest out as [`Call`]s and feeds watchers.
 //! Nothing in it waits: a peer that is slow, silent or greedy is dropped and counted.
 
+mod access;
 mod connection;
 mod peer;
 mod socket;
 
+pub(crate) use access::Access;
 pub(crate) use connection::ConnId;
-pub(crate) use peer::Access;
 pub(crate) use socket::BindError;
 
 use connection::{Connection, Outcome};
@@ -16,6 +17,7 @@ use mio::{Interest, Registry, Token};
 use mpath_core::diag::Line;
 use mpath_ipc::{Failure, Reply, Request, ServiceInfo, TimedEvent};
 use mpath_model::event::Level;
+use mpath_model::settings::Daemon;
 use mpath_model::{Event, Time};
 use peer::{Peer, Rights};
 use std::io::{ErrorKind, Write};
@@ -148,9 +150,10 @@ impl Server {
         (self.first..self.first + TOKENS).contains(&token.0)
     }
 
-    /// New groups after a reload; connections that lose the right to read are dropped when they next ask.
-    pub(crate) fn set_access(&mut self, access: Access) {
-        self.access = access;
+    /// New groups after a reload; connections that lose the right to read are dropped when they next ask. The lines tell of
+    /// groups that are not found.
+    pub(crate) fn set_access(&mut self, now: Time, settings: &Daemon) -> Vec<Line> {
+        let lines = self.access.change(now, settings);
         for slot in 0..self.slots.len() {
             let lost =
                 self.slots[slot].as_ref().is_some_and(|c| c.watching() && self.rights(c) < Rights::Read);
@@ -158,6 +161,7 @@ impl Server {
                 self.slots[slot] = None;
             }
         }
+        lines
     }
 
     /// A line to log when something went wrong with peers since the last one; at most one in [`QUIET`].
@@ -221,11 +225,17 @@ impl Server {
 
     /// When [`Server::expire`] wants to be called, if at all.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.slots.iter().flatten().filter_map(Connection::deadline).chain(self.accept_again).min()
+        self.slots
+            .iter()
+            .flatten()
+            .filter_map(Connection::deadline)
+            .chain(self.accept_again)
+            .chain(self.access.next())
+            .min()
     }
 
-    /// Drops whom patience has run out for.
-    pub(crate) fn expire(&mut self, now: Time) {
+    /// Drops whom patience has run out for, and looks for groups that are not known yet.
+    pub(crate) fn expire(&mut self, now: Time) -> Vec<Line> {
         for slot in &mut self.slots {
             if slot.as_ref().and_then(Connection::deadline).is_some_and(|d| d <= now) {
                 self.counters.stalled += 1;
@@ -235,6 +245,7 @@ impl Server {
         if self.accept_again.is_some_and(|d| d <= now) {
             self.accept(now);
         }
+        self.access.look(now)
     }
 
     fn answer(&mut self, now: Time, to: ConnId, bytes: Vec<u8>) {

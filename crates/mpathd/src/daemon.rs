@@ -17,12 +17,13 @@ mod sysctls;
 pub(crate) use keys::keys;
 pub(crate) use sources::{CONTROL, Sources};
 
-use crate::control::{Access, Call, ConnId, Server};
+use crate::control::{Call, ConnId, Server};
 use crate::detach;
 use crate::handover::Program;
 use crate::hooks::Hooks;
 use crate::journal::Journal;
 use crate::last_good;
+use crate::lock::Lock;
 use crate::log::Logger;
 use crate::options::Options;
 use crate::recorder::Recorder;
@@ -95,6 +96,8 @@ pub(crate) struct Daemon {
     memberships: Memberships,
     callers: HashMap<RequestId, ConnId>,
     next_request: RequestId,
+    /// Given back last.
+    lock: Lock,
 }
 
 impl Daemon {
@@ -115,6 +118,7 @@ impl Daemon {
         options: Options,
         program: Program,
         sandbox: Sandbox,
+        lock: Lock,
     ) -> Daemon {
         Daemon {
             engine,
@@ -149,6 +153,7 @@ impl Daemon {
             memberships: Memberships::default(),
             callers: HashMap::new(),
             next_request: 1,
+            lock,
         }
     }
 
@@ -169,11 +174,14 @@ impl Daemon {
                     Woken::Kernel => self.kernel_events(),
                     Woken::Packets(fd) => self.packets(fd),
                     Woken::Control(event) => self.control(&event),
-                    Woken::Hooks => self.hooks.read().into_iter().for_each(|l| self.alarm(l)),
+                    Woken::Hooks => self.hook_lines(),
                     Woken::Saved | Woken::Timer => {}
                 }
             }
             unread.into_iter().for_each(|fd| self.packets(fd));
+            if self.hooks.unread() {
+                self.hook_lines();
+            }
             if signalled && self.signals()? {
                 self.service.stopping();
                 self.feed(Input::Stop);
@@ -186,6 +194,10 @@ impl Daemon {
         }
     }
 
+    fn hook_lines(&mut self) {
+        self.hooks.read().into_iter().for_each(|line| self.alarm(line));
+    }
+
     /// Puts settings in force. What leaves by them still speaks with its old key.
     pub(crate) fn configure(&mut self, settings: Settings, keys: Keys) {
         self.carrier.set(settings.daemon.link_poll);
@@ -196,6 +208,9 @@ impl Daemon {
 
     /// Goes on with the settings of an engine that was handed over.
     pub(crate) fn resume(&mut self, keys: Keys) {
+        // The image before this one may have tried in vain to write it.
+        let written = self.engine.persisted().map(|state| self.journal.keep(clock::now(), state));
+        written.flatten().into_iter().for_each(|line| self.alarm(line));
         self.probes.set_keys(keys);
         self.carrier.set(self.engine.settings().daemon.link_poll);
         self.set_realtime(self.engine.settings().daemon.realtime);
@@ -284,7 +299,7 @@ impl Daemon {
             self.look.next(),
             self.again.map(|t| t.min(clock::now() + again::LOOK)),
             self.trial_ends(),
-            (!self.unread.is_empty()).then(clock::now),
+            (!self.unread.is_empty() || self.hooks.unread()).then(clock::now),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -293,7 +308,7 @@ impl Daemon {
     /// held against a NIC.
     fn time(&mut self) {
         let now = clock::now();
-        self.server.expire(now);
+        self.server.expire(now).into_iter().for_each(|line| self.logger.log(line));
         self.end_save();
         self.end_trial(now);
         if let Some(line) = self.server.report(now) {
@@ -486,6 +501,12 @@ impl Daemon {
         outcome
     }
 
+    /// Who may do what. The user database may have to be waited for: everything else comes first.
+    fn set_access(&mut self, settings: &mpath_model::settings::Daemon) {
+        let lines = self.server.set_access(clock::now(), settings);
+        lines.into_iter().for_each(|line| self.logger.log(line));
+    }
+
     /// A file with errors changes nothing.
     fn reread(&mut self, discard: bool) -> Result<(), Failure> {
         self.may_reload(discard)?;
@@ -495,12 +516,11 @@ impl Daemon {
                 let keys = keys(&loaded.settings).map_err(|lines| self.refuse_passphrases(&lines))?;
                 let unkept = last_good::keep(&loaded, self.options.last_good.as_deref());
                 unkept.into_iter().for_each(|l| self.alarm(l));
-                let (access, lines) = Access::of(&loaded.settings.daemon);
-                self.server.set_access(access);
                 loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
-                lines.into_iter().for_each(|l| self.logger.log(l));
                 self.reloaded(&loaded);
+                let settings = loaded.settings.daemon.clone();
                 self.configure(loaded.settings, keys);
+                self.set_access(&settings);
                 self.announce_event(Event {
                     event: EventKind::Config,
                     interface: None,

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Names the descriptor with the engine to the next image.
 const MARK: &str = "MPATHD_HANDOVER";
+/// In front of the names of all other descriptors that it is left.
+const LEFT: &str = "MPATHD_LEFT_";
 /// Version of what is handed over.
 const FORMAT: u32 = 1;
 /// Bytes that are taken over at most.
@@ -96,8 +98,9 @@ impl Program {
         let text = |s: OsString| CString::new(s.into_vec()).map_err(fail("pass on arguments"));
         let path = text(self.path.clone().into_os_string())?;
         let arguments = self.arguments.iter().cloned().map(text).collect::<Result<Vec<_>, _>>()?;
-        let kept = std::env::vars_os()
-            .filter(|(name, _)| name != MARK && !leave.iter().any(|(left, _)| *left == name));
+        // Those of the start of this image name descriptors that have been taken over, and may be others by now.
+        let stale = |name: &OsString| name == MARK || name.as_encoded_bytes().starts_with(LEFT.as_bytes());
+        let kept = std::env::vars_os().filter(|(name, _)| !stale(name));
         let mut environment = Vec::new();
         for (mut variable, value) in kept {
             variable.push("=");
@@ -106,7 +109,7 @@ impl Program {
         }
         environment.push(text(format!("{MARK}={}", file.as_raw_fd()).into())?);
         for (name, copy) in &copies {
-            environment.push(text(format!("{name}={}", copy.as_raw_fd()).into())?);
+            environment.push(text(format!("{LEFT}{name}={}", copy.as_raw_fd()).into())?);
         }
         // Signals stay blocked over this, so that none is lost and none kills the next image before it listens.
         nix::unistd::execve(&path, &arguments, &environment).map_err(fail("run the program file"))?;
@@ -126,7 +129,7 @@ fn written(engine: &Engine) -> Result<File, HandoverError> {
 /// A descriptor that the image before this one has left under this name.
 pub(crate) fn inherited(name: &str) -> Option<OwnedFd> {
     let _: i32 = std::env::var(MARK).ok()?.parse().ok()?;
-    mpath_linux::sys::inherited(std::env::var(name).ok()?.parse().ok()?)
+    mpath_linux::sys::inherited(std::env::var(format!("{LEFT}{name}")).ok()?.parse().ok()?)
 }
 
 /// The engine that the image before this one has left, or why it is of no use.

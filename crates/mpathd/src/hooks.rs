@@ -27,7 +27,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Under this name the next program image finds the socket.
-const INHERITED: &str = "MPATHD_HOOKS";
+const INHERITED: &str = "HOOKS";
 /// Longest message in either direction, bytes.
 const MAX_MESSAGE: usize = 16 << 10;
 /// Messages from the helper that are read at a time.
@@ -50,6 +50,10 @@ enum Order {
 pub(crate) struct Hooks {
     /// None: the helper has gone.
     socket: Option<OwnedFd>,
+    /// It has not been told yet to run its program file again: there was no room for that.
+    again: bool,
+    /// It may have more to say than was read.
+    more: bool,
     /// Events that found no room since the start.
     dropped: u64,
     told: u64,
@@ -59,16 +63,13 @@ pub(crate) struct Hooks {
 impl Hooks {
     /// Starts the helper, or takes over that of the program image before this one. The line, if any, tells of a failure.
     pub(crate) fn start(program: &Path, inherited: Option<OwnedFd>) -> (Hooks, Option<Line>) {
-        let started = match inherited {
-            Some(socket) => {
-                let again = serde_json::to_vec(&Order::Again).unwrap_or_default();
-                send(socket.as_raw_fd(), &again, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
-                    .map(|_| socket)
-                    .map_err(Into::into)
-            }
-            None => helper(program),
+        let again = inherited.is_some();
+        let started = inherited.map_or_else(|| helper(program), Ok);
+        let hooks = |socket| {
+            let mut hooks = Hooks { socket, again, more: false, dropped: 0, told: 0, next: None };
+            hooks.renew();
+            hooks
         };
-        let hooks = |socket| Hooks { socket, dropped: 0, told: 0, next: None };
         match started {
             Ok(socket) => (hooks(Some(socket)), None),
             Err(error) => {
@@ -90,18 +91,37 @@ impl Hooks {
 
     /// Has the program run for this event, soon; never waits.
     pub(crate) fn tell(&mut self, program: &Path, event: &TimedEvent) {
-        let Some(socket) = &self.socket else { return };
-        let order = Order::Run { program: program.to_owned(), event: event.clone() };
-        let bytes = serde_json::to_vec(&order).unwrap_or_default();
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        if bytes.len() > MAX_MESSAGE || send(socket.as_raw_fd(), &bytes, flags).is_err() {
+        self.renew();
+        if self.socket.is_some()
+            && !self.order(&Order::Run { program: program.to_owned(), event: event.clone() })
+        {
             self.dropped += 1;
         }
+    }
+
+    /// After SIGUSR2, once there is room for it: the helper is of the program before.
+    fn renew(&mut self) {
+        self.again = self.again && !self.order(&Order::Again);
+    }
+
+    /// Whether there was room for it.
+    fn order(&self, order: &Order) -> bool {
+        let bytes = serde_json::to_vec(order).unwrap_or_default();
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let fits =
+            |socket: &OwnedFd| bytes.len() <= MAX_MESSAGE && send(socket.as_raw_fd(), &bytes, flags).is_ok();
+        self.socket.as_ref().is_some_and(fits)
+    }
+
+    /// Whether [`Hooks::read`] has left something that nothing will wake the loop for.
+    pub(crate) fn unread(&self) -> bool {
+        self.more
     }
 
     /// What the helper has to say, for the log.
     pub(crate) fn read(&mut self) -> Vec<Line> {
         let mut lines = Vec::new();
+        self.more = false;
         let Some(socket) = &self.socket else { return lines };
         for _ in 0..READS {
             let mut message = vec![0; MAX_MESSAGE];
@@ -112,15 +132,19 @@ impl Hooks {
                     continue;
                 }
                 Err(Errno::EINTR) => continue,
-                Err(Errno::EAGAIN) => return lines,
+                Err(Errno::EAGAIN) => {
+                    self.renew();
+                    return lines;
+                }
                 Err(_) => {}
             }
             self.socket = None;
             let text =
                 "the helper that runs event programs has ended: none are run until mpathd is started again";
             lines.push(Line { level: Level::Err, text: text.to_owned(), fields: Vec::new() });
-            break;
+            return lines;
         }
+        self.more = true;
         lines
     }
 

@@ -165,8 +165,10 @@ impl Journal {
         };
         let bytes = serde_json::to_vec(state)
             .map_err(|e| fail("express state for", &temporary)(io::Error::other(e)))?;
+        // One that was left there may be somebody else's: that of a run as root.
+        let _ = fs::remove_file(&temporary);
         let mut options = fs::OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let options = options.write(true).create_new(true).mode(0o600);
         let mut file = options.open(&temporary);
         if file.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound) && make(&self.dir).is_ok() {
             file = options.open(&temporary);

@@ -199,17 +199,25 @@ fn write_all(mut sink: Sink, clock: &WallClock, lines: &Receiver<Entry>, dropped
             // A log that cannot be written cannot be complained about either.
             Ok(Entry::Line(entry)) if repeats.admit(entry.at, &entry.line) => drop(sink.write(clock, &entry)),
             Ok(Entry::Line(_)) | Err(RecvTimeoutError::Timeout) => {}
-            // Nobody may be waiting any more.
-            Ok(Entry::Mark(done)) => drop(done.send(())),
+            // This may be the end of this program image. Nobody may be waiting any more.
+            Ok(Entry::Mark(done)) => {
+                write_lines(&mut sink, clock, repeats.rest());
+                let _ = done.send(());
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        let at = SystemTime::now();
-        for line in repeats.over(at) {
-            let _ = sink.write(clock, &Timed { at, line, event: None });
-        }
+        write_lines(&mut sink, clock, repeats.over(SystemTime::now()));
         report_dropped(&mut sink, clock, dropped);
     }
+    write_lines(&mut sink, clock, repeats.rest());
     report_dropped(&mut sink, clock, dropped);
+}
+
+/// Lines that the writer itself has to say.
+fn write_lines(sink: &mut Sink, clock: &WallClock, lines: impl IntoIterator<Item = Line>) {
+    for line in lines {
+        let _ = sink.write(clock, &Timed { at: SystemTime::now(), line, event: None });
+    }
 }
 
 fn report_dropped(sink: &mut Sink, clock: &WallClock, dropped: &AtomicU64) {
@@ -220,7 +228,7 @@ fn report_dropped(sink: &mut Sink, clock: &WallClock, dropped: &AtomicU64) {
             text: "log lines dropped, the log is written too slowly".to_owned(),
             fields: vec![("count".to_owned(), count.to_string())],
         };
-        let _ = sink.write(clock, &Timed { at: SystemTime::now(), line, event: None });
+        write_lines(sink, clock, [line]);
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// `off`: no sandbox, for debuggers. `strict`: a forbidden system call kills, for tests.
 const VARIABLE: &str = "MPATHD_SANDBOX";
 /// Under these names the next image finds what it needs.
-const INHERITED: [&str; 2] = ["MPATHD_SANDBOX_PIN0", "MPATHD_SANDBOX_PIN1"];
+const INHERITED: [&str; 2] = ["SANDBOX_PIN0", "SANDBOX_PIN1"];
 
 /// Enters it, or finds itself in it. The line says how far that went; the addresses come first, also where a kernel refuses.
 pub(crate) fn enter(options: &Options) -> (Sandbox, Line) {

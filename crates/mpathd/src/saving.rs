@@ -33,7 +33,8 @@ impl Save {
             mode = meta.permissions().mode() & 0o777;
             let mut old = self.config.clone().into_os_string();
             old.push("~");
-            fs::copy(&self.config, old)?;
+            // Renamed into its place: one of an earlier save may be somebody else's.
+            replace(Path::new(&old), &fs::read(&self.config)?, mode, Until::InKernel)?;
         }
         replace(&self.config, self.text.as_bytes(), mode, Until::OnDisk)
     }
@@ -68,8 +69,10 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, until: Until) -> io:
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
-    // The file may have been left there with another mode.
+    // One that was left there may be somebody else's.
+    let _ = fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    // Whatever the umask.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     if until == Until::InKernel {
@@ -78,4 +81,29 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, until: Until) -> io:
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those of an earlier save, by root perhaps, are no hindrance, and nothing is written through them.
+    #[test]
+    fn the_old_file_and_the_new_one_are_made_afresh() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("mpathd.toml"), "old").unwrap();
+        fs::set_permissions(path("mpathd.toml"), Permissions::from_mode(0o640)).unwrap();
+        fs::write(path("other"), "precious").unwrap();
+        for left in ["mpathd.toml~", "mpathd.toml.new", "mpathd.toml~.new"] {
+            std::os::unix::fs::symlink(path("other"), path(left)).unwrap();
+        }
+        let (config, settings) = (path("mpathd.toml"), Settings::default());
+        Save { config, text: "new".to_owned(), settings, keys: Vec::new() }.write().unwrap();
+        let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+        assert_eq!([read("mpathd.toml"), read("mpathd.toml~"), read("other")], ["new", "old", "precious"]);
+        for name in ["mpathd.toml", "mpathd.toml~"] {
+            assert_eq!(fs::symlink_metadata(path(name)).unwrap().permissions().mode() & 0o777, 0o640);
+        }
+    }
 }

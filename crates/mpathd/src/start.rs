@@ -69,7 +69,8 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     if let Start::Afresh(loaded) = &start {
         lines.extend(last_good::keep(loaded, kept));
     }
-    let lock = Lock::take().map_err(cannot)?;
+    let (lock, complaint) = Lock::take().map_err(cannot)?;
+    lines.extend(complaint);
     capabilities().map_err(cannot)?;
     let (hooks, complaint) = Hooks::start(program.path(), hooks::inherited());
     lines.extend(complaint);
@@ -80,14 +81,20 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let logger = Logger::start(sink().map_err(cannot)?, Level::Info, clock.clone()).map_err(cannot)?;
     let kernel = Kernel::open().map_err(cannot)?;
     let poll = daemon::Sources::open(kernel.event_fd()).map_err(cannot)?;
-    let (access, access_lines) = Access::of(&start.settings().daemon);
+    let mut access = Access::default();
+    let access_lines = access.change(mpath_linux::clock::now(), &start.settings().daemon);
     let server =
         Server::bind(&options.socket(), access, poll.registry(), daemon::CONTROL, env!("CARGO_PKG_VERSION"))
             .map_err(cannot)?;
 
     lines.into_iter().chain(access_lines).for_each(|l| logger.log(l));
-    let (mut state, complaint) = journal.load(SystemTime::now());
-    complaint.into_iter().for_each(|l| logger.log(l));
+    // An engine that was handed over knows more than any file.
+    let mut state = None;
+    if matches!(start, Start::Afresh(_)) {
+        let (found, complaint) = journal.load(SystemTime::now());
+        complaint.into_iter().for_each(|l| logger.log(l));
+        state = found;
+    }
     let release = options.release;
     if release {
         state = Some(to_release(state, &options));
@@ -111,6 +118,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
             options,
             program,
             sandbox,
+            lock,
         );
         daemon.record(recorder);
         daemon
@@ -144,7 +152,6 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         daemon.run().map_err(cannot)
     };
     daemon.close(Duration::from_secs(1));
-    drop(lock);
     result
 }
 

@@ -73,10 +73,11 @@ fn programs_are_told_of_events_also_after_an_upgrade() {
         wait_until(SOON, "the program was told", || told("offline eth0"));
         daemon.wait_log(SOON, "event program: heard").unwrap();
 
-        let before = daemon.log().len();
+        let (before, lock) = (daemon.log().len(), lock_of(pid));
         daemon.signal(Signal::SIGUSR2).unwrap();
         daemon.wait_log_after(before, SOON, "mpathd is running").unwrap();
         daemon.wait_ready().unwrap();
+        assert!(lock.is_some() && lock_of(pid) == lock, "it is never free in between");
         daemon.online("eth0").unwrap();
         wait_until(SOON, "it is told by the next program image", || told("online eth0"));
         assert_eq!(children(pid), [helper]);
@@ -84,6 +85,13 @@ fn programs_are_told_of_events_also_after_an_upgrade() {
         wait_until(SOON, "and of faults", || told("nic_failed eth0"));
         fs::remove_dir_all(dir).unwrap();
     });
+}
+
+/// The inode of the socket with the abstract name that keeps a second daemon out.
+fn lock_of(pid: u32) -> Option<String> {
+    let sockets = fs::read_to_string(format!("/proc/{pid}/net/unix")).unwrap();
+    let lock = sockets.lines().find(|line| line.ends_with(" @mpathd"))?;
+    lock.split_whitespace().nth(6).map(str::to_owned)
 }
 
 #[test]
@@ -105,6 +113,12 @@ fn a_program_that_hangs_holds_up_nobody() {
         }
         daemon.wait_log(SOON, "events it was not run for since the start count=").unwrap();
         wait_until(SOON, "four run", || running() == 4);
+        // Nor does an upgrade lose the helper that has no room for more.
+        let before = daemon.log().len();
+        daemon.signal(Signal::SIGUSR2).unwrap();
+        daemon.wait_log_after(before, SOON, "mpathd is running").unwrap();
+        daemon.wait_ready().unwrap();
+        assert!(!daemon.log_text().contains("none are run"), "{}", daemon.log_text());
         lan.cut(0).unwrap();
         daemon.wait_status(SOON, "addresses move all the same", all_on("eth1")).unwrap();
         assert_eq!(running(), 4, "no more than that at once");

@@ -180,29 +180,37 @@ impl Redirect {
         result
     }
 
-    /// Where the frames of each redirecting lagg go, as the kernel shows it.
-    pub fn shown(&mut self) -> Vec<(String, Steering)> {
-        let rules = self.socket().and_then(|s| s.dump(&Message::get_rules())).unwrap_or_default();
-        let mut found: HashMap<String, Option<Chains>> = HashMap::new();
-        for (table, chain, rule) in rules.iter().filter_map(|r| parse_rule(r)) {
-            let Some(lagg) = table.strip_prefix(PREFIX) else { continue };
-            let chains = found.entry(lagg.to_owned()).or_insert_with(|| Some(Chains::new()));
-            // Somebody has had a hand in it: unknown, so that the table is made afresh.
-            match (chains.as_mut(), Chain::parse(&chain), rule) {
-                (Some(known), Some(chain), Some(rule)) => known.entry(chain).or_default().push(rule),
-                _ => *chains = None,
-            }
-        }
-        self.known.clear();
-        let mut shown = Vec::new();
-        for (lagg, chains) in found {
-            let Some(chains) = chains else { continue };
-            shown.extend(read_back(&chains).map(|s| (lagg.clone(), s)));
-            self.known.insert(lagg, chains);
-        }
-        shown.sort_by(|a, b| a.0.cmp(&b.0));
-        shown
+    /// Where the frames of these laggs go, as the kernel shows it. Where none is redirected nf_tables is left alone: asking
+    /// would load it.
+    pub fn shown(&mut self, laggs: &[&str]) -> Vec<(String, Steering)> {
+        self.known.retain(|name, _| laggs.contains(&name.as_str()));
+        laggs.iter().filter_map(|lagg| Some(((*lagg).to_owned(), self.shown_of(lagg)?))).collect()
     }
+
+    fn shown_of(&mut self, lagg: &str) -> Option<Steering> {
+        let request = Message::get_rules(&table(lagg));
+        match self.socket().and_then(|socket| socket.dump(&request)) {
+            Ok(rules) => {
+                self.known.remove(lagg);
+                let chains = chains_of(lagg, &rules)?;
+                self.known.insert(lagg.to_owned(), chains);
+            }
+            Err(Errno::ENOENT) => drop(self.known.remove(lagg)),
+            // The kernel has no time, or no room, for an answer: nobody has had a hand in it for that.
+            Err(_) => {}
+        }
+        read_back(self.known.get(lagg)?)
+    }
+}
+
+/// The chains of a lagg's table; none where there are none, or somebody has had a hand in it, so that the table is made afresh.
+fn chains_of(lagg: &str, rules: &[Vec<u8>]) -> Option<Chains> {
+    let table = table(lagg);
+    let mut chains = Chains::new();
+    for (_, chain, rule) in rules.iter().filter_map(|r| parse_rule(r)).filter(|(of, ..)| *of == table) {
+        chains.entry(Chain::parse(&chain)?).or_default().push(rule?);
+    }
+    (!chains.is_empty()).then_some(chains)
 }
 
 fn table(lagg: &str) -> String {

@@ -213,9 +213,11 @@ impl Message {
         m
     }
 
-    /// Asks for all rules of the netdev family.
-    pub fn get_rules() -> Message {
-        Message::new(msg::GETRULE, 0)
+    /// Asks for the rules of a table of the netdev family.
+    pub fn get_rules(table: &str) -> Message {
+        let mut m = Message::new(msg::GETRULE, 0);
+        put_text(&mut m.payload, nfta::RULE_TABLE, table);
+        m
     }
 
     /// Appends the message with its header.

@@ -1,13 +1,10 @@
 //! Who is at the other end of a control connection, and what that user may do.
 
+use super::access::Access;
 use mio::net::UnixStream;
-use mpath_core::diag::Line;
-use mpath_model::event::Level;
-use mpath_model::settings::Daemon;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use nix::unistd::{Group, geteuid};
+use nix::unistd::geteuid;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 /// What a peer may do; each includes the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,55 +15,6 @@ pub(super) enum Rights {
     Read,
     /// Change things.
     Control,
-}
-
-/// The groups of `[daemon]`, as numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Access {
-    /// Members may change things.
-    pub(crate) control: Option<u32>,
-    /// Members may read.
-    pub(crate) read: Option<u32>,
-}
-
-impl Access {
-    /// Looks the groups up. The lines tell of groups that do not exist: nobody gets a right by those.
-    /// Asks the user database, so for start and reload only.
-    pub(crate) fn of(settings: &Daemon) -> (Access, Vec<Line>) {
-        let mut lines = Vec::new();
-        let mut gid = |key: &str, name: &Option<String>| {
-            let name = name.as_ref()?;
-            let cause = match in_time(name, |name| Group::from_name(&name)) {
-                Some(Ok(Some(group))) => return Some(group.gid.as_raw()),
-                Some(Ok(None)) => "no such group",
-                Some(Err(e)) => e.desc(),
-                None => "the user database does not answer; reload when it does",
-            };
-            lines.push(Line {
-                level: Level::Warning,
-                text: format!("{key} {name} not found: nobody but root has its rights"),
-                fields: vec![("group".to_owned(), name.clone()), ("cause".to_owned(), cause.to_owned())],
-            });
-            None
-        };
-        let access = Access {
-            control: gid("control_group", &settings.control_group),
-            read: gid("read_group", &settings.read_group),
-        };
-        (access, lines)
-    }
-}
-
-/// How long the user database may take. It may be in the network, which stands still meanwhile.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// The answer, unless it takes too long: then it finds nobody.
-fn in_time<T: Send + 'static>(name: &str, ask: impl FnOnce(String) -> T + Send + 'static) -> Option<T> {
-    let (answer, answered) = std::sync::mpsc::channel();
-    let name = name.to_owned();
-    let asking = std::thread::Builder::new().name("groups".to_owned());
-    asking.spawn(move || drop(answer.send(ask(name)))).ok()?;
-    answered.recv_timeout(PATIENCE).ok()
 }
 
 /// Credentials of a peer at the time it connected.
@@ -100,9 +48,9 @@ impl Peer {
     /// What the peer may do.
     pub(super) fn rights(&self, access: &Access) -> Rights {
         let member = |gid: Option<u32>| gid.is_some_and(|g| self.groups.contains(&g));
-        if self.is_root() || member(access.control) {
+        if self.is_root() || member(access.control()) {
             Rights::Control
-        } else if member(access.read) {
+        } else if member(access.read()) {
             Rights::Read
         } else {
             Rights::None
@@ -116,7 +64,7 @@ mod tests {
 
     #[test]
     fn rights_follow_user_and_groups() {
-        let access = Access { control: Some(7), read: Some(8) };
+        let access = Access::known(Some(7), Some(8));
         let me = geteuid().as_raw();
         let other = me + 12345;
         for (uid, groups, rights) in [
@@ -139,21 +87,5 @@ mod tests {
         groups.push(nix::unistd::getegid());
         let groups = groups.into_iter().map(nix::unistd::Gid::as_raw).collect::<Vec<_>>();
         assert_eq!(Peer::of(&here), Peer { uid: geteuid().as_raw(), groups });
-    }
-
-    #[test]
-    fn unknown_groups_give_no_rights_and_a_line() {
-        let settings = Daemon { control_group: Some("no-such-group-here".to_owned()), ..Daemon::default() };
-        let (access, lines) = Access::of(&settings);
-        assert_eq!(access, Access::default());
-        assert_eq!(lines.len(), 1);
-        assert!(lines[0].text.contains("no-such-group-here"));
-    }
-
-    #[test]
-    fn a_user_database_that_does_not_answer_is_not_waited_for() {
-        assert_eq!(in_time("x", |name| name + "y").as_deref(), Some("xy"));
-        let (_answer, never) = std::sync::mpsc::channel::<()>();
-        assert_eq!(in_time("x", move |_| never.recv()), None);
     }
 }

@@ -26,7 +26,8 @@ impl Daemon {
         self.logger.say(Level::Info, "mpathd runs its program file again", &[]);
         self.logger.flush(FLUSH);
         self.end_recording();
-        let left: Vec<_> = self.hooks.leave().into_iter().chain(sandbox::leave(&self.sandbox)).collect();
+        let mut left: Vec<_> = [self.lock.leave(), self.hooks.leave()].into_iter().flatten().collect();
+        left.extend(sandbox::leave(&self.sandbox));
         let error = self.program.run_again(&self.engine, &left);
         self.recorder = crate::recorder::of(&self.options, &self.clock).unwrap_or_default();
         self.logger.say(Level::Err, error.to_string(), &[]);

@@ -2,7 +2,7 @@
 //! returning to the file.
 
 use super::{Daemon, keys, line, refused as refused_line};
-use crate::control::{Access, ConnId};
+use crate::control::ConnId;
 use crate::running::{KeptKey, Running};
 use mpath_config::Loaded;
 use mpath_ipc::{Change, Failure, LONGEST_TRIAL, Reply, Request, RunningConfiguration};
@@ -123,11 +123,10 @@ impl Daemon {
 
     /// Puts settings in force and tells so.
     fn adopt(&mut self, settings: Settings, message: &str) {
-        let (access, lines) = Access::of(&settings.daemon);
-        self.server.set_access(access);
-        lines.into_iter().for_each(|l| self.logger.log(l));
         self.logger.say(Level::Info, message, &[]);
+        let daemon = settings.daemon.clone();
         self.configure_with_keys(settings);
+        self.set_access(&daemon);
         let message = message.to_owned();
         self.announce_event(Event { event: EventKind::Config, interface: None, group: None, message });
     }

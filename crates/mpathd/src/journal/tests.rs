@@ -104,19 +104,31 @@ fn a_state_directory_that_vanishes_is_made_anew() {
 }
 
 #[test]
-fn a_full_file_system_keeps_the_old_file_and_is_tried_again() {
-    // The nearest thing to a full disk without privileges: a temporary file that is /dev/full.
+fn a_file_that_cannot_be_written_keeps_the_old_one_and_is_tried_again() {
+    // Stands in the way, and neither privileges nor removing it as a file help.
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(dir.path()).unwrap();
     journal.keep(Time(0), &state("eth0"));
     let temporary = dir.path().join(format!("{FILE}.new"));
-    std::os::unix::fs::symlink("/dev/full", &temporary).unwrap();
+    fs::create_dir(&temporary).unwrap();
     let line = journal.keep(Time(0), &state("eth1")).unwrap();
-    assert!(line.fields[0].1.contains("cannot write"), "{line:?}");
+    assert!(line.fields[0].1.contains("cannot create"), "{line:?}");
     assert_eq!(Journal::open(dir.path()).unwrap().load(now()).0, Some(state("eth0")));
-    fs::remove_file(&temporary).unwrap();
+    fs::remove_dir(&temporary).unwrap();
     assert_eq!(journal.tend(Time(0) + RETRY).unwrap().level, Level::Notice);
     assert_eq!(Journal::open(dir.path()).unwrap().load(now()).0, Some(state("eth1")));
+}
+
+/// What a run as root has left half-written, or somebody has put there to have it written through.
+#[test]
+fn what_lies_where_the_file_is_made_is_not_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = dir.path().join("other");
+    fs::write(&other, "precious").unwrap();
+    std::os::unix::fs::symlink(&other, dir.path().join(format!("{FILE}.new"))).unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(journal.keep(Time(0), &state("eth0")), None);
+    assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
 }
 
 #[test]

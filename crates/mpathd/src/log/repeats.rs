@@ -61,22 +61,26 @@ impl Repeats {
 
     /// What was held back in windows that are over.
     pub(super) fn over(&mut self, now: SystemTime) -> Vec<Line> {
+        // A clock that was set back must not hold anything back for longer.
+        self.told(|count| now.duration_since(count.since).is_ok_and(|d| d < WINDOW))
+    }
+
+    /// What was held back at all: nothing is counted any more.
+    pub(super) fn rest(&mut self) -> Vec<Line> {
+        self.told(|_| false)
+    }
+
+    /// Of all but the windows that are still open.
+    fn told(&mut self, open: impl Fn(&Count) -> bool) -> Vec<Line> {
         let mut lines = Vec::new();
         self.counts.retain(|(text, interface), count| {
-            // A clock that was set back must not hold anything back for longer.
-            let open = now.duration_since(count.since).is_ok_and(|d| d < WINDOW);
+            let open = open(count);
             let burst = burst(count.level);
             if !open && count.lines > burst {
                 let repeated = ("repeated".to_owned(), (count.lines - burst).to_string());
-                lines.push(Line {
-                    level: count.level,
-                    text: text.clone(),
-                    fields: interface
-                        .iter()
-                        .map(|name| ("interface".to_owned(), name.clone()))
-                        .chain([repeated])
-                        .collect(),
-                });
+                let interface = interface.iter().map(|name| ("interface".to_owned(), name.clone()));
+                let fields = interface.chain([repeated]).collect();
+                lines.push(Line { level: count.level, text: text.clone(), fields });
             }
             open
         });

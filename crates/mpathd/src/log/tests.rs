@@ -57,6 +57,20 @@ fn plain_lines_have_time_level_text_fields() {
 }
 
 #[test]
+fn what_was_only_counted_is_told_at_the_end() {
+    let kept = Kept::default();
+    let logger = Logger::start(Sink::Plain(Box::new(kept.clone())), Level::Info, WallClock::utc()).unwrap();
+    let flood = |n: usize| (0..n).for_each(|_| logger.log(line("same", &[])));
+    let told = || kept.text().lines().filter(|l| l.ends_with("err same repeated=5")).count();
+    flood(25);
+    logger.flush(LIMIT);
+    assert_eq!(told(), 1, "another program image follows: {}", kept.text());
+    flood(25);
+    assert!(logger.close(LIMIT));
+    assert_eq!(told(), 2, "{}", kept.text());
+}
+
+#[test]
 fn journal_lines_start_with_the_priority() {
     let kept = Kept::default();
     let logger =

@@ -62,3 +62,12 @@ fn hidden_ends_have_names_that_fit() {
     assert_eq!(inner_name("fifteen-letters"), "fifteen-lette-p");
     assert!(inner_name("ääääääää").len() <= 15);
 }
+
+/// Asking would load nf_tables, on hosts that have no use for it.
+#[test]
+fn without_a_redirection_nobody_is_asked() {
+    let mut redirect = Redirect::default();
+    redirect.known.insert("lagg0".to_owned(), Chains::new());
+    assert!(redirect.shown(&[]).is_empty());
+    assert!(redirect.socket.is_none() && redirect.known.is_empty());
+}
