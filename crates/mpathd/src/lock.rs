@@ -105,7 +105,7 @@ impl Lock {
 fn bound(name: &str) -> nix::Result<OwnedFd> {
     let socket = stream()?;
     bind(socket.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
-    listen(&socket, Backlog::new(8)?)?;
+    listen(&socket, Backlog::new(128)?)?;
     Ok(socket)
 }
 

@@ -97,13 +97,33 @@ pub struct Arrival {
 /// counter for ever (lagg-carp.md B.3), and the member that heard it may be dead by now.
 const COPIED: Duration = Duration::from_millis(200);
 
-/// The counters accepted last, by family, with the interface they came in on and when.
+/// Counters that run on are this near to each other; those that are drawn at random (lagg-carp.md B.3) are not.
+const NEAR: u64 = 1 << 32;
+
+/// What was accepted last, by family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen([Option<(u64, IfIndex, Time)>; 2]);
+pub struct Seen([Option<Accepted>; 2]);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Accepted {
+    counter: u64,
+    from: IpAddr,
+    index: IfIndex,
+    at: Time,
+}
+
+impl Accepted {
+    /// Whether a packet that comes in now was sent before this one, and has been overtaken: a host that says twice in a
+    /// moment how fast it is means what it said last.
+    fn overtook(&self, a: &Arrival) -> bool {
+        let behind = self.counter.wrapping_sub(a.counter);
+        self.from == a.from && a.at - self.at < COPIED && (1..NEAR).contains(&behind)
+    }
+}
 
 impl Seen {
     /// Whether an authentic packet is to be acted upon. `Ok(false)`: it is the copy of an accepted one that another
-    /// member of the group heard too.
+    /// member of the group heard too, or is older than the accepted one.
     pub fn admit(&mut self, policy: Replay, own: &Counter, a: Arrival) -> Result<bool, Fault> {
         // The counter tells only where there is no source address: after a split both halves go on from one number,
         // and must not take each other for themselves. Members of a group hear each other.
@@ -112,15 +132,16 @@ impl Seen {
             return Err(Fault::Own);
         }
         let last = &mut self.0[usize::from(Family::of(&a.from) == Family::Inet6)];
-        if let Some((counter, index, at)) = *last {
-            if counter == a.counter && index != a.index && a.at - at < COPIED {
+        if let Some(known) = last {
+            let copied = known.counter == a.counter && known.index != a.index && a.at - known.at < COPIED;
+            if copied || known.overtook(&a) {
                 return Ok(false);
             }
-            if policy == Replay::Strict && a.counter <= counter {
+            if policy == Replay::Strict && a.counter <= known.counter {
                 return Err(Fault::Replayed);
             }
         }
-        *last = Some((a.counter, a.index, a.at));
+        *last = Some(Accepted { counter: a.counter, from: a.from, index: a.index, at: a.at });
         Ok(true)
     }
 }
@@ -182,9 +203,37 @@ mod tests {
         ];
         for (policy, expected) in table {
             let mut seen = Seen::default();
-            let got = [50, 50, 49, 100].map(|c| seen.admit(policy, &own, arrival(1, c)));
+            let heard = [(50, 0), (50, 1), (49, 2), (100, 3)];
+            let second = |n: u32| Time(0) + Duration::from_secs(1) * n;
+            let got =
+                heard.map(|(c, n)| seen.admit(policy, &own, Arrival { at: second(n), ..arrival(1, c) }));
             assert_eq!(got, expected, "{policy:?}");
-            assert_eq!(seen.admit(policy, &own, arrival(1, 101)), Ok(true));
+            assert_eq!(seen.admit(policy, &own, Arrival { at: second(4), ..arrival(1, 101) }), Ok(true));
+        }
+    }
+
+    #[test]
+    fn what_was_overtaken_says_nothing() {
+        let own = Counter::new(0, 1);
+        let ms = |n: u64| Time(0) + Duration::from_millis(n);
+        let other = IpAddr::from([192, 0, 2, 3]);
+        let newer = arrival(1, 5_000_000);
+        let table = [
+            (Arrival { counter: 4_990_000, at: ms(15), ..newer }, Ok(false), "later, on the same member"),
+            (Arrival { counter: 4_990_000, index: 2, at: ms(15), ..newer }, Ok(false), "or another one"),
+            (
+                Arrival { counter: 4_990_000, at: ms(200), ..newer },
+                Ok(true),
+                "nothing is on its way for so long",
+            ),
+            (Arrival { counter: 4_990_000, from: other, at: ms(15), ..newer }, Ok(true), "another host"),
+            (Arrival { counter: 5_010_000, at: ms(15), ..newer }, Ok(true), "newer"),
+            (Arrival { counter: 5_000_000 ^ 1 << 63, at: ms(15), ..newer }, Ok(true), "drawn at random"),
+        ];
+        for (arrival, expected, what) in table {
+            let mut seen = Seen::default();
+            assert_eq!(seen.admit(Replay::Loop, &own, newer), Ok(true));
+            assert_eq!(seen.admit(Replay::Loop, &own, arrival), expected, "{what}");
         }
     }
 
