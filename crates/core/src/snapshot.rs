@@ -42,7 +42,8 @@ fn group(g: &Group, inv: &Inventory) -> status::Group {
 fn lagg(g: &Group, inv: &Inventory) -> Option<status::Lagg> {
     let lagg = g.lagg.as_ref()?;
     let ports: Vec<Port> = g.nics.iter().enumerate().map(|(n, nic)| port(n, nic, lagg.active, inv)).collect();
-    let up = lagg.index.is_some() && ports.iter().any(|p| p.link == LinkState::Up);
+    let own = lagg.index.and_then(|index| inv.links.get(&index)).is_some_and(|l| l.up);
+    let up = own && ports.iter().any(|p| p.link == LinkState::Up);
     Some(status::Lagg {
         name: lagg.settings.name.clone(),
         backend: lagg.backend.name().to_string(),
@@ -102,7 +103,8 @@ fn interface(g: &Group, n: NicId, inv: &Inventory) -> Interface {
     Interface {
         name: nic.name().to_string(),
         state: state(nic),
-        active: nic.usable() && !g.inactive(n) && nic.gray.is_none(),
+        // Whoever loses a lot carries what nobody better can carry.
+        active: nic.usable() && !g.inactive(n) && (nic.gray.is_none() || g.hosted(n).next().is_some()),
         degraded: nic.gray.is_some(),
         standby: nic.settings.standby,
         link: link_state(nic, inv),

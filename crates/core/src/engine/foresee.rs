@@ -135,12 +135,23 @@ impl Engine {
         self.inventory.links.get(&index).map(|l| l.name.clone())
     }
 
-    /// Data addresses, and those of laggs, with the interface each should be on; none for one that is on its way out.
+    /// Data addresses, those of laggs, and test addresses that mpathd puts on, with the interface each should be on; none for
+    /// one that is on its way out.
     fn whereabouts(&self) -> BTreeMap<IfAddr, Option<String>> {
         let mut found = BTreeMap::new();
         for group in self.groups.iter().filter(|g| !g.anonymous) {
             let host = |a: &crate::group::HomedAddress| (a.addr, Some(group.nics[a.host].name().to_string()));
             found.extend(group.addresses.iter().map(host));
+            for nic in group.nics.iter().filter(|_| !group.retiring) {
+                let name = |wanted: bool| wanted.then(|| nic.name().to_string());
+                let wanted: Vec<IfAddr> = nic.test_addresses().collect();
+                let there =
+                    |a: &IfAddr| nic.index.is_some_and(|i| self.inventory.at(i, &a.address).next().is_some());
+                found.extend(
+                    nic.installed.iter().map(|a| (*a, name(wanted.iter().any(|w| w.address == a.address)))),
+                );
+                found.extend(wanted.iter().filter(|a| !there(a)).map(|a| (*a, name(true))));
+            }
         }
         for lagg in self.groups.iter().filter(|g| !g.retiring).filter_map(|g| g.lagg.as_ref()) {
             let name = &lagg.settings.name;

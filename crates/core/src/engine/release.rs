@@ -7,37 +7,48 @@ use mpath_model::settings::{Group, Lagg, Settings};
 impl Engine {
     /// Takes a NIC, a group or everything out of the settings, until the next reload.
     pub(super) fn release(&mut self, name: Option<&str>) -> Result<(), (&'static str, String)> {
-        let mut settings = self.settings.clone();
-        match name {
-            None => {
-                settings.groups.clear();
-                settings.carps.clear();
-                settings.laggs.clear();
-            }
-            Some(name) => {
-                let count = |s: &Settings| s.groups.len() + s.carps.len() + s.laggs.len();
-                let before = count(&settings);
-                settings.groups.retain(|g| g.name != name);
-                settings.carps.retain(|c| c.over.name() != name);
-                settings.laggs.retain(|l| l.name != name);
-                let left = settings.groups.iter_mut().any(|g| leave(g, name));
-                let freed = settings.laggs.iter_mut().any(|l| leave_lagg(l, name));
-                if count(&settings) == before && !left && !freed {
-                    let text =
-                        format!("{name} is neither a group or lagg nor a member of one, and has no vhid");
-                    return Err(("unknown_interface", text));
-                }
-                settings.groups.retain(|g| !g.interfaces.is_empty());
-            }
-        }
+        let settings = Engine::settings_without(&self.settings, name)?;
         self.configure(settings);
         Ok(())
+    }
+
+    /// The settings without a NIC, a group, a lagg or what lies over it; without all of that where no name is given. An error:
+    /// they have nothing of that name.
+    pub fn settings_without(
+        settings: &Settings,
+        name: Option<&str>,
+    ) -> Result<Settings, (&'static str, String)> {
+        let mut settings = settings.clone();
+        let Some(name) = name else {
+            settings.groups.clear();
+            settings.carps.clear();
+            settings.laggs.clear();
+            return Ok(settings);
+        };
+        let count = |s: &Settings| s.groups.len() + s.carps.len() + s.laggs.len();
+        let before = count(&settings);
+        settings.groups.retain(|g| g.name != name);
+        settings.carps.retain(|c| c.over.name() != name);
+        settings.laggs.retain(|l| l.name != name);
+        let left = settings.groups.iter_mut().any(|g| leave(g, name));
+        let freed = settings.laggs.iter_mut().any(|l| leave_lagg(l, name));
+        if count(&settings) == before && !left && !freed {
+            let text = format!("{name} is neither a group or lagg nor a member of one, and has no vhid");
+            return Err(("unknown_interface", text));
+        }
+        settings.groups.retain(|g| !g.interfaces.is_empty());
+        Ok(settings)
     }
 
     /// Whether nothing is left of what is not in the settings any more.
     pub fn released(&self) -> bool {
         let parents = self.carp_parents();
-        let kept = |interface: &String| self.is_member(interface) || parents.contains(interface);
+        let port = |interface: &String| {
+            let laggs = self.groups.iter().filter(|g| g.lagg.is_some() && !g.retiring);
+            laggs.into_iter().any(|g| g.nic_named(interface).is_some())
+        };
+        let kept =
+            |interface: &String| self.is_member(interface) || port(interface) || parents.contains(interface);
         let restored = self.originals.keys().all(|(interface, _)| kept(interface)) && self.carp_released();
         self.started && self.batches.is_empty() && restored && !self.groups.iter().any(|g| g.retiring)
     }

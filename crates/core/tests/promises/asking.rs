@@ -210,3 +210,21 @@ fn a_plan_tells_of_laggs_and_vhids() {
     };
     assert!(gone("198.51.100.5/24") && gone("192.0.2.100/24"), "{:?}", plan.addresses);
 }
+
+/// A session may come in by a test address too.
+#[test]
+fn a_plan_tells_of_test_addresses_that_come_and_go() {
+    let mut lab = Spec::default().lab();
+    lab.run(secs(5));
+    let mut settings = lab.settings.clone();
+    let tests = &mut settings.groups[0].interfaces[0].test_addresses;
+    let old = tests[0].address().unwrap();
+    let new = "192.0.2.99/24".parse().unwrap();
+    *tests = vec![mpath_model::settings::TestAddress::Address(new)];
+    let eth0 = || Some("eth0".to_string());
+    let goes = |a: &PlannedAddress| a.address.address == old.address && (&a.from, &a.to) == (&eth0(), &None);
+    let comes = PlannedAddress { address: new, from: None, to: eth0() };
+    let plan = lab.engine.plan_settings(lab.now, settings);
+    assert!(plan.addresses.len() == 2 && plan.addresses.iter().any(goes), "{plan:?}");
+    assert!(plan.addresses.contains(&comes), "{plan:?}");
+}

@@ -501,3 +501,19 @@ fn a_virtual_address_that_a_crash_left_behind_is_not_adopted() {
     assert!(!lab.group().addresses.iter().any(adopted), "{}", lab.story());
     assert!(!lab.where_is("192.0.2.100").contains(&ETH1), "{}", lab.story());
 }
+
+/// What the ports of a lagg were before is remembered for later, and nobody waits for it.
+#[test]
+fn a_member_is_released_beside_a_lagg_that_stays() {
+    let spec = Spec { nics: 3, ..Spec::default() };
+    let mut settings = spec.settings();
+    settings.groups[0].interfaces.truncate(2);
+    let mut lagg = mpath_model::settings::Lagg::new("lagg0", &settings.detection);
+    lagg.ports = vec!["eth2".into()];
+    settings.laggs.push(lagg);
+    let mut lab = Lab::start(1, settings, spec.kernel(), spec.net(), None);
+    lab.run(secs(10));
+    lab.ask(Command::Release(Some("eth1".into())));
+    lab.run(secs(3));
+    assert_eq!((lab.replies.last(), lab.engine.released()), (Some(&Ok(())), true), "{}", lab.story());
+}
