@@ -42,8 +42,10 @@ pub(crate) fn read(
     text: &str,
     file: &str,
     defaults: &Defaults,
+    alone: bool,
 ) -> Result<(Settings, Vec<Notice>), (Vec<Problem>, usize)> {
     let mut cx = Cx::new(file, text);
+    cx.alone = alone;
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut misread = false;
     for error in &errors {

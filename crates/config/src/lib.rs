@@ -19,7 +19,7 @@ mod suggest;
 pub mod words;
 
 pub use defaults::Defaults;
-pub use load::{DEFAULT_CONFIG, DEFAULT_DEFAULTS, Loaded, Paths, Source, load, parse};
+pub use load::{DEFAULT_CONFIG, DEFAULT_DEFAULTS, Loaded, Paths, Source, load, parse, parse_alone};
 pub use notice::Notice;
 pub use passphrase::passphrases;
 pub use problem::{Errors, Problem};

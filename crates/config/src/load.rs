@@ -82,7 +82,7 @@ pub fn load(paths: &Paths) -> Result<Loaded, Errors> {
         }
         Some(bytes) => match utf8(bytes, &config_name) {
             Err(problem) => problems.push(problem),
-            Ok(text) => match file::read(text, &config_name, &defaults) {
+            Ok(text) => match file::read(text, &config_name, &defaults, false) {
                 Err((found, more)) => {
                     problems.extend(found);
                     dropped = more;
@@ -108,7 +108,16 @@ pub fn load(paths: &Paths) -> Result<Loaded, Errors> {
 /// Checks the text of a `mpathd.toml` that came from elsewhere. `file_name` is how errors call it. The
 /// notices do not repeat those of `defaults`.
 pub fn parse(text: &str, file_name: &str, defaults: &Defaults) -> Result<Loaded, Errors> {
-    let (settings, notices) = file::read(text, file_name, defaults)
+    understand(text, file_name, defaults, false)
+}
+
+/// The same without a look into the files with passphrases that it names.
+pub fn parse_alone(text: &str, file_name: &str, defaults: &Defaults) -> Result<Loaded, Errors> {
+    understand(text, file_name, defaults, true)
+}
+
+fn understand(text: &str, file_name: &str, defaults: &Defaults, alone: bool) -> Result<Loaded, Errors> {
+    let (settings, notices) = file::read(text, file_name, defaults, alone)
         .map_err(|(problems, dropped)| Errors::new(problems, dropped))?;
     let source = Source { path: PathBuf::from(file_name), text: Some(text.as_bytes().to_vec()) };
     Ok(Loaded { settings, notices, sources: vec![source] })

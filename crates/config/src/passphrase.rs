@@ -25,11 +25,8 @@ pub struct BadPassphrase {
     pub unseen: bool,
 }
 
-/// The passphrases of all vhids.
-///
-/// # Errors
-/// Each that cannot be read, with its vhid.
-pub fn passphrases(settings: &Settings) -> Result<Vec<(CarpId, Passphrase)>, Vec<String>> {
+/// The passphrases of all vhids, and a line for each that cannot be read.
+pub fn passphrases(settings: &Settings) -> (Vec<(CarpId, Passphrase)>, Vec<String>) {
     let (mut found, mut bad) = (Vec::new(), Vec::new());
     for carp in &settings.carps {
         match read(&carp.passphrase) {
@@ -40,7 +37,7 @@ pub fn passphrases(settings: &Settings) -> Result<Vec<(CarpId, Passphrase)>, Vec
             }
         }
     }
-    if bad.is_empty() { Ok(found) } else { Err(bad) }
+    (found, bad)
 }
 
 /// The passphrase from its source; none is the empty one.
@@ -83,7 +80,10 @@ fn from_file(path: &Path, guarded: bool) -> Result<Passphrase, BadPassphrase> {
         help: (e.kind() == ErrorKind::PermissionDenied).then(|| format!("chown {} {name}", geteuid())),
         unseen: e.kind() == ErrorKind::PermissionDenied && !geteuid().is_root(),
     };
-    // Opening a pipe must not wait for somebody to write to it.
+    // Some devices act upon being opened. Opening a pipe must not wait for somebody to write to it.
+    if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Err(bad(format!("passphrase file {name} is not a file")));
+    }
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(fail)?;
     let about = file.metadata().map_err(fail)?;

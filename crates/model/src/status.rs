@@ -223,6 +223,13 @@ pub struct Lagg {
     pub ports: Vec<Port>,
 }
 
+impl Lagg {
+    /// It is up, and some port of it is as well as is known.
+    pub fn usable(&self) -> bool {
+        self.link == LinkState::Up && self.ports.iter().any(|p| p.state == InterfaceState::Ok)
+    }
+}
+
 /// A port of a lagg.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {

@@ -446,7 +446,10 @@ impl Daemon {
             Request::Freeze { for_ms } => {
                 self.ask(call.connection, Command::Freeze(for_ms.map(Duration::from_millis)));
             }
-            Request::Release { target } => self.ask(call.connection, Command::Release(target)),
+            Request::Release { target } => {
+                self.running.now.release(target.clone());
+                self.ask(call.connection, Command::Release(target));
+            }
             Request::Thaw => self.ask(call.connection, Command::Thaw),
             Request::Configuration | Request::Configure(_) | Request::Confirm | Request::Save => {
                 self.change(call.connection, call.request);

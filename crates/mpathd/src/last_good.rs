@@ -39,9 +39,13 @@ pub(crate) fn load(paths: &Paths, kept: Option<&Path>) -> Result<(Loaded, Vec<Li
 
 /// Keeps a configuration that has loaded. A missing file is not worth keeping.
 pub(crate) fn keep(loaded: &Loaded, kept: Option<&Path>) -> Option<Line> {
-    let kept = kept?;
     let source = loaded.sources.first()?;
-    let text = source.text.as_ref().filter(|_| source.path != kept)?;
+    keep_text(source.text.as_ref()?, &source.path, kept)
+}
+
+/// The same with the text of the file `from`.
+pub(crate) fn keep_text(text: &[u8], from: &Path, kept: Option<&Path>) -> Option<Line> {
+    let kept = kept.filter(|kept| *kept != from)?;
     let error = replace(kept, text).err()?;
     let fields =
         vec![("file".to_owned(), kept.display().to_string()), ("cause".to_owned(), error.to_string())];

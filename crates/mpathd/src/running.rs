@@ -3,6 +3,7 @@
 
 use crate::saving::{Save, Until, replace};
 use mpath_config::{Defaults, Loaded};
+use mpath_core::Engine;
 use mpath_model::settings::PassphraseSource;
 use mpath_model::{Settings, Time};
 use std::fs;
@@ -24,6 +25,26 @@ pub(crate) struct Version {
     pub(crate) settings: Settings,
     /// The file means something else.
     pub(crate) unsaved: bool,
+    /// What has been taken out of it (`mpathctl release`), until the next reload or restart; all of it where there is no name.
+    pub(crate) released: Vec<Option<String>>,
+}
+
+impl Version {
+    /// Takes something out of it; a name that means nothing is for the engine to refuse.
+    pub(crate) fn release(&mut self, name: Option<String>) {
+        if Engine::settings_without(&self.effective(), name.as_deref()).is_ok() {
+            self.released.push(name);
+        }
+    }
+
+    /// What of it is to be in force.
+    pub(crate) fn effective(&self) -> Settings {
+        let without = |settings: Settings, name: &Option<String>| {
+            // What is no more need not be taken out.
+            Engine::settings_without(&settings, name.as_deref()).unwrap_or(settings)
+        };
+        self.released.iter().fold(self.settings.clone(), without)
+    }
 }
 
 /// A configuration that returns to the one before by itself.
@@ -75,7 +96,7 @@ impl Running {
         };
         match mpath_config::parse(&text, &path.display().to_string(), defaults) {
             Ok(kept) => {
-                running.now = Version { text, settings: kept.settings, unsaved: true };
+                running.now = Version { text, settings: kept.settings, unsaved: true, released: Vec::new() };
                 (running, None)
             }
             Err(errors) => (running, Some(errors.to_string())),
@@ -86,7 +107,9 @@ impl Running {
     pub(crate) fn beside(settings: &Settings, config: PathBuf, state_dir: &Path) -> Running {
         let (settings, text) = (settings.clone(), mpath_config::render::complete(settings));
         let file = fs::read(&config).ok();
-        let now = Version { text, settings, unsaved: false };
+        // What no file held before goes on being told of.
+        let unsaved = state_dir.join(UNSAVED).exists();
+        let now = Version { text, settings, unsaved, released: Vec::new() };
         Running { now, serial: 1, file, config, state_dir: state_dir.to_owned(), ..Running::default() }
     }
 
@@ -101,16 +124,27 @@ impl Running {
             _ => fs::read(&self.config).ok(),
         };
         self.of_file = loaded.settings.clone();
-        self.now = Version { text, settings: loaded.settings.clone(), unsaved: false };
+        self.now = Version { text, settings: loaded.settings.clone(), ..Version::default() };
         self.trial = None;
         self.serial += 1;
     }
 
-    /// Another configuration is in force; for a trial, until when, and which passphrases it has replaced.
-    pub(crate) fn change(&mut self, text: String, settings: Settings, trial: Option<(Time, Vec<KeptKey>)>) {
+    /// Another configuration is in force: its text, what it means and what has been taken out of it; for a trial, until when,
+    /// and which passphrases it has replaced.
+    pub(crate) fn change(
+        &mut self,
+        (text, settings, released): (String, Settings, Vec<Option<String>>),
+        trial: Option<(Time, Vec<KeptKey>)>,
+    ) {
         let unsaved = settings != self.of_file;
-        let before = std::mem::replace(&mut self.now, Version { text, settings, unsaved });
+        let before = std::mem::replace(&mut self.now, Version { text, settings, unsaved, released });
         self.trial = trial.map(|(until, keys)| Trial { until, before, keys });
+        self.serial += 1;
+    }
+
+    /// The one before a trial is in force again.
+    pub(crate) fn back(&mut self, before: Version) {
+        self.now = before;
         self.serial += 1;
     }
 
@@ -187,15 +221,20 @@ impl Running {
         Save { config: self.config.clone(), text, settings, keys: moved }
     }
 
-    /// That has been written. Gives the settings if paths have changed by it.
-    pub(crate) fn saved(&mut self, save: Save) -> io::Result<Option<Settings>> {
+    /// That has been written. Whether paths have changed by it.
+    pub(crate) fn saved(&mut self, save: Save) -> io::Result<bool> {
         let moved = save.settings != self.now.settings;
         self.file = Some(save.text.clone().into_bytes());
         self.of_file = save.settings.clone();
-        self.now = Version { text: save.text, settings: save.settings, unsaved: false };
+        self.now = Version {
+            text: save.text,
+            settings: save.settings,
+            unsaved: false,
+            ..std::mem::take(&mut self.now)
+        };
         self.serial += 1;
         self.keep()?;
-        Ok(moved.then(|| self.now.settings.clone()))
+        Ok(moved)
     }
 
     fn unsaved_path(&self) -> PathBuf {

@@ -24,6 +24,10 @@ pub(crate) struct Save {
 impl Save {
     /// Replaces the file atomically; the old one stays as `FILE~`. Once this returns, the disk has it.
     pub(crate) fn write(&self) -> io::Result<()> {
+        // The file before would be lost by writing the same again.
+        if self.keys.is_empty() && fs::read(&self.config).is_ok_and(|old| old == self.text.as_bytes()) {
+            return Ok(());
+        }
         fs::create_dir_all(self.config.parent().unwrap_or(Path::new("/")))?;
         for (from, to) in &self.keys {
             replace(to, &fs::read(from)?, 0o600, Until::OnDisk)?;

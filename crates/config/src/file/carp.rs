@@ -115,6 +115,9 @@ fn passphrase_source(cx: &mut Cx<'_>, table: &Table<'_>) -> PassphraseSource {
             return PassphraseSource::None;
         }
     };
+    if cx.alone {
+        return source;
+    }
     match passphrase::read(&source) {
         Ok(found) => {
             if found.is_too_long() {

@@ -23,6 +23,8 @@ pub(crate) struct At<T> {
 /// What is collected while a file is read.
 pub(crate) struct Cx<'f> {
     file: &'f str,
+    /// Files that it names are not looked into.
+    pub(crate) alone: bool,
     text: Arc<str>,
     /// The errors, at most [`MOST_PROBLEMS`].
     pub(crate) problems: Vec<Problem>,
@@ -44,6 +46,7 @@ impl<'f> Cx<'f> {
     pub(crate) fn new(file: &'f str, text: &str) -> Cx<'f> {
         Cx {
             file,
+            alone: false,
             text: Arc::from(text),
             problems: Vec::new(),
             dropped: 0,

@@ -89,7 +89,7 @@ pub(crate) fn render(plan: &Plan, colour: bool) -> String {
         out.push_str(&wrap(&format!("note: {remark}"), "", "  "));
     }
     if out.is_empty() {
-        out.push_str("nothing would change\n");
+        out.push_str("no address or route would move\n");
     }
     out
 }
@@ -134,6 +134,6 @@ each address on its new NIC is announced after 0 ms, 20 ms
 note: group production would have no spare NIC left
 ";
         assert_eq!(render(&plan, false), golden);
-        assert_eq!(render(&Plan::default(), false), "nothing would change\n");
+        assert_eq!(render(&Plan::default(), false), "no address or route would move\n");
     }
 }

@@ -75,6 +75,9 @@ impl Lines {
         let mut text = Vec::new();
         let read = self.from.by_ref().take(LONGEST).read_until(b'\n', &mut text);
         read.map_err(|e| format!("cannot be read: {e}"))?;
+        if text.len() as u64 == LONGEST {
+            return Err(format!("line {}: longer than {LONGEST} bytes", self.number + 1));
+        }
         if text.last() != Some(&b'\n') {
             return Ok(None);
         }
@@ -133,7 +136,7 @@ impl Player {
                 entry.at
             }
         };
-        let step = self.replay.step(line).map_err(|e| Trouble::Recording(e.to_string()))?;
+        let step = step(&mut self.replay, line).map_err(Trouble::Recording)?;
         if step.differs {
             self.differs.get_or_insert(at);
         }
@@ -200,6 +203,18 @@ impl Player {
         };
         output::text(&paragraph("", &text, ""))?;
         Ok(exit)
+    }
+}
+
+/// The engine that a file brings along has to be believed; what contradicts itself there may end it.
+fn step(replay: &mut Replay, line: Line) -> Result<Step, String> {
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| replay.step(line)));
+    std::panic::set_hook(quiet);
+    match played {
+        Ok(step) => step.map_err(|e| e.to_string()),
+        Err(_) => Err("this recording contradicts itself: its engine cannot go on".to_owned()),
     }
 }
 

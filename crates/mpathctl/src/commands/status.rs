@@ -6,7 +6,7 @@ use crate::cli::Cli;
 use crate::exit::{Error, Exit};
 use crate::output;
 use mpath_model::Status;
-use mpath_model::status::{GroupState, InterfaceState, LinkState};
+use mpath_model::status::{AddressState, GroupState, InterfaceState};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -29,13 +29,14 @@ pub(crate) fn run(cli: &Cli, args: &Args) -> Result<Exit, Error> {
 /// 0: all ok; 1: something is degraded; 2: something has failed.
 fn health(status: &Status) -> u8 {
     let groups = status.groups.iter().map(|g| match g.state {
-        GroupState::Ok => 0,
+        // An address may be nowhere though every NIC is well: another host has it, or somebody takes it away.
+        GroupState::Ok => u8::from(g.addresses.iter().any(|a| a.state == AddressState::Down)),
         GroupState::Degraded => 1,
         GroupState::Failed => 2,
     });
-    let laggs = status.laggs.iter().map(|l| match l.link {
-        LinkState::Up => u8::from(l.ports.iter().any(|p| p.state != InterfaceState::Ok)),
-        LinkState::Down | LinkState::Unknown => 2,
+    let laggs = status.laggs.iter().map(|l| match l.usable() {
+        true => u8::from(l.ports.iter().any(|p| p.state != InterfaceState::Ok)),
+        false => 2,
     });
     let ungrouped = status.ungrouped.iter().map(|i| u8::from(i.state != InterfaceState::Ok));
     let carps = status.carps.iter().map(|c| u8::from(c.state == "INIT"));

@@ -11,7 +11,7 @@ use mpath_ipc::{Client, ClientError, Request, TimedEvent};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Between two looks at the daemon.
@@ -28,14 +28,19 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit, Error> {
         ));
     }
     let client = super::connect(cli)?;
-    let (to, events) = sync_channel(QUEUE);
-    let watch = super::connect(cli)?.watch()?;
-    std::thread::spawn(move || listen(watch, &to));
+    let events = watched(super::connect(cli)?.watch()?);
     let mut terminal = ratatui::try_init().map_err(Error::Output)?;
     let result =
         Session { client, socket: cli.socket.clone(), events, model: Model::default() }.run(&mut terminal);
     ratatui::restore();
     result.map(|()| Exit::Done)
+}
+
+/// Events as they come; the channel ends with the daemon.
+fn watched(watch: mpath_ipc::client::Watch) -> Receiver<TimedEvent> {
+    let (to, events) = sync_channel(QUEUE);
+    std::thread::spawn(move || listen(watch, &to));
+    events
 }
 
 /// Hands events on until nobody takes them; ends when the daemon goes.
@@ -62,7 +67,7 @@ impl Session {
                 self.refresh();
                 due = Instant::now() + REFRESH;
             }
-            self.events.try_iter().for_each(|e| self.model.event(e));
+            self.hear();
             terminal.draw(|frame| view::draw(frame, &mut self.model))?;
             if event::poll(POLL)?
                 && let Event::Key(key) = event::read()?
@@ -85,6 +90,23 @@ impl Session {
         match outcome {
             Ok((status, evidence)) => self.model.update(status, evidence),
             Err(error) => self.model.lost(&error.to_string()),
+        }
+    }
+
+    /// Takes the events that have come. A watch that has ended, with the daemon or because this reader was too slow, is
+    /// begun anew as soon as there is a daemon.
+    fn hear(&mut self) {
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => self.model.event(event),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    let again = Client::connect(&self.socket, mpath_ipc::client::TIMEOUT);
+                    let Ok(watch) = again.and_then(Client::watch) else { return };
+                    self.events = watched(watch);
+                    self.model.missed();
+                }
+            }
         }
     }
 

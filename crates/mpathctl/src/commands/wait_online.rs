@@ -5,7 +5,7 @@ use crate::exit::{Error, Exit};
 use crate::output;
 use mpath_ipc::ClientError;
 use mpath_model::Status;
-use mpath_model::status::{InterfaceState, LinkState};
+use mpath_model::status::InterfaceState;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,6 @@ fn look(cli: &Cli) -> Result<Vec<String>, ClientError> {
 fn missing(status: &Status) -> Vec<String> {
     let dead = |g: &&mpath_model::status::Group| g.interfaces.iter().all(|i| i.state != InterfaceState::Ok);
     let groups = status.groups.iter().filter(dead).map(|g| format!("group {}", g.name));
-    let laggs = status.laggs.iter().filter(|l| l.link != LinkState::Up).map(|l| format!("lagg {}", l.name));
+    let laggs = status.laggs.iter().filter(|l| !l.usable()).map(|l| format!("lagg {}", l.name));
     groups.chain(laggs).collect()
 }

@@ -19,6 +19,12 @@ impl Daemon {
     pub(super) fn run_again(&mut self) {
         let now = clock::now();
         let Some(latest) = self.again else { return };
+        // The next image knows of no trial: what was before it is put in force, and what follows from that waited for.
+        if let Some(until) = self.trial_ends() {
+            self.end_trial(until);
+            self.again = Some(now + PATIENCE);
+            return;
+        }
         if now < latest && !(self.engine.at_rest(now) && self.time_left(now)) {
             return;
         }

@@ -1,13 +1,13 @@
 //! Changes of the configuration by operators: putting a text in force, for good or on trial, saving it, and
 //! returning to the file.
 
-use super::{Daemon, keys, line, refused as refused_line};
+use super::{Daemon, keys, keys::readable_keys, line, refused as refused_line};
 use crate::control::ConnId;
+use crate::last_good;
 use crate::running::{KeptKey, Running};
 use mpath_config::Loaded;
 use mpath_ipc::{Change, Failure, LONGEST_TRIAL, Reply, Request, RunningConfiguration};
 use mpath_linux::clock;
-use mpath_linux::probes::Keys;
 use mpath_model::event::{Event, EventKind, Level};
 use mpath_model::{Settings, Time};
 use std::sync::mpsc::TryRecvError;
@@ -35,12 +35,8 @@ impl Daemon {
 
     /// Goes on beside an engine that was handed over; what was on trial is not.
     pub(super) fn pick_up(&mut self) {
-        let kept = self.options.last_good.clone();
-        match crate::last_good::load(&self.options.paths(), kept.as_deref()) {
-            Ok((loaded, lines)) => {
-                lines.into_iter().for_each(|l| self.logger.log(l));
-                self.begin(&loaded);
-            }
+        match mpath_config::load(&self.options.paths()) {
+            Ok(loaded) => self.begin(&loaded),
             Err(errors) => {
                 errors.problems().iter().for_each(|p| self.logger.log(refused_line(p)));
                 self.logger.say(Level::Err, "the file is broken: what was in force stays in force", &[]);
@@ -92,12 +88,15 @@ impl Daemon {
         };
         loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
         let trial = change.trial_ms.map(|ms| clock::now() + Duration::from_millis(ms).min(LONGEST_TRIAL));
-        self.running.change(change.text, loaded.settings.clone(), trial.map(|until| (until, replaced)));
+        // A change of what is in force leaves alone what has been released; a file that is put in force means all it says.
+        let released = if change.base.is_some() { self.running.now.released.clone() } else { Vec::new() };
+        let version = (change.text, loaded.settings, released);
+        self.running.change(version, trial.map(|until| (until, replaced)));
         if trial.is_none() {
             self.keep_changes();
         }
         let message = if trial.is_some() { "configuration on trial" } else { "configuration changed" };
-        self.adopt(loaded.settings, message);
+        self.adopt(message);
         Ok(())
     }
 
@@ -121,9 +120,10 @@ impl Daemon {
         }
     }
 
-    /// Puts settings in force and tells so.
-    fn adopt(&mut self, settings: Settings, message: &str) {
+    /// Puts what is to be in force in force, and tells so.
+    fn adopt(&mut self, message: &str) {
         self.logger.say(Level::Info, message, &[]);
+        let settings = self.running.now.effective();
         let daemon = settings.daemon.clone();
         self.configure_with_keys(settings);
         self.set_access(&daemon);
@@ -133,10 +133,8 @@ impl Daemon {
 
     /// Settings that were good a moment ago: a passphrase that cannot be read now is told of, and its vhid is silent.
     fn configure_with_keys(&mut self, settings: Settings) {
-        let keys = keys(&settings).unwrap_or_else(|lines| {
-            lines.into_iter().for_each(|text| self.logger.say(Level::Err, text, &[]));
-            Keys::default()
-        });
+        let (keys, bad) = readable_keys(&settings);
+        bad.into_iter().for_each(|text| self.logger.say(Level::Err, text, &[]));
         self.configure(settings, keys);
     }
 
@@ -195,9 +193,13 @@ impl Daemon {
         let now = clock::now();
         match result {
             Ok(moved) => {
-                if let Some(settings) = moved {
-                    self.configure_with_keys(settings);
+                if moved {
+                    self.configure_with_keys(self.running.now.effective());
                 }
+                let kept = self.options.last_good.as_deref();
+                let unkept =
+                    last_good::keep_text(self.running.now.text.as_bytes(), self.running.config(), kept);
+                unkept.into_iter().for_each(|line| self.alarm(line));
                 self.logger.say(Level::Info, "configuration saved", &[("file", &file)]);
                 self.server.reply(now, caller, &Reply::Done);
             }
@@ -226,8 +228,8 @@ impl Daemon {
             && let Some(trial) = self.running.trial.take()
         {
             self.restore_keys(&trial.keys);
-            self.running.change(trial.before.text, trial.before.settings.clone(), None);
-            self.adopt(trial.before.settings, "configuration on trial not confirmed: back to the one before");
+            self.running.back(trial.before);
+            self.adopt("configuration on trial not confirmed: back to the one before");
         }
     }
 

@@ -32,7 +32,9 @@ impl Daemon {
                 Ok(Reply::Plan(Box::new(plan)))
             }
             Request::PlanConfiguration { text, name } => {
-                let settings = self.understand(&text, &name)?.settings;
+                // Whoever may only read must not have other files looked into.
+                let parsed = mpath_config::parse_alone(&text, &name, &self.defaults());
+                let settings = parsed.map_err(not_understood)?.settings;
                 Ok(Reply::Plan(Box::new(self.engine.plan_settings(now, settings))))
             }
             other => Err(Failure::MethodNotFound { method: other.method().to_owned() }),
@@ -41,13 +43,15 @@ impl Daemon {
 
     /// The meaning of a configuration that somebody sends, with the defaults of this host.
     pub(super) fn understand(&self, text: &str, name: &str) -> Result<mpath_config::Loaded, Failure> {
-        mpath_config::parse(text, name, &self.defaults()).map_err(|errors| Failure::ConfigError {
-            errors: errors.problems().iter().map(problem).collect(),
-        })
+        mpath_config::parse(text, name, &self.defaults()).map_err(not_understood)
     }
 
     pub(super) fn defaults(&self) -> Defaults {
         let path = self.options.defaults.as_deref().unwrap_or(Path::new(mpath_config::DEFAULT_DEFAULTS));
         defaults::parse(&std::fs::read(path).unwrap_or_default(), &path.display().to_string())
     }
+}
+
+fn not_understood(errors: mpath_config::Errors) -> Failure {
+    Failure::ConfigError { errors: errors.problems().iter().map(problem).collect() }
 }

@@ -25,7 +25,7 @@ fn world() -> (tempfile::TempDir, PathBuf, Running) {
 fn changes_survive_a_restart_and_go_with_saving() {
     let (dir, config, mut running) = world();
     assert!(!running.now.unsaved);
-    running.change(TWO.to_owned(), settings(TWO), None);
+    running.change((TWO.to_owned(), settings(TWO), vec![]), None);
     running.keep().unwrap();
     let (mut again, complaint) =
         Running::start(&load(&config), &Defaults::default(), config.clone(), dir.path());
@@ -33,14 +33,14 @@ fn changes_survive_a_restart_and_go_with_saving() {
     assert!(again.now.unsaved && again.now.settings == settings(TWO));
     let save = again.save();
     save.write().unwrap();
-    assert_eq!(again.saved(save).unwrap(), None);
+    assert!(!again.saved(save).unwrap());
     assert_eq!(fs::read_to_string(&config).unwrap(), TWO);
     assert_eq!(fs::read_to_string(dir.path().join("mpathd.toml~")).unwrap(), ONE);
     assert!(!Running::start(&load(&config), &Defaults::default(), config.clone(), dir.path()).0.now.unsaved);
     // Changed back by hand: nothing to keep.
-    again.change(ONE.to_owned(), settings(ONE), None);
+    again.change((ONE.to_owned(), settings(ONE), vec![]), None);
     again.keep().unwrap();
-    again.change(TWO.to_owned(), settings(TWO), None);
+    again.change((TWO.to_owned(), settings(TWO), vec![]), None);
     again.keep().unwrap();
     assert!(!again.now.unsaved && !dir.path().join(UNSAVED).exists());
 }
@@ -83,4 +83,31 @@ fn passphrases_that_were_replaced_come_back() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
     running.restore_keys(&[first]).unwrap();
     assert!(!path.exists());
+}
+
+#[test]
+fn what_was_released_stays_so_until_a_reload_and_a_trial_gives_it_back() {
+    let (_dir, _config, mut running) = world();
+    let both = "[[group]]\nname = \"g\"\n[[group.interface]]\nname = \"eth0\"\n[[group.interface]]\nname = \"eth1\"\n";
+    let members = |v: &Version| -> Vec<String> {
+        v.effective().groups.iter().flat_map(|g| &g.interfaces).map(|i| i.name.clone()).collect()
+    };
+    running.change((both.to_owned(), settings(both), vec![]), None);
+    running.now.release(Some("eth9".to_owned()));
+    running.now.release(Some("eth1".to_owned()));
+    assert_eq!(
+        (members(&running.now), running.now.settings.groups[0].interfaces.len()),
+        (vec!["eth0".to_owned()], 2)
+    );
+    let kept = running.now.released.clone();
+    running.change((both.to_owned(), settings(both), kept), Some((Time(1), vec![])));
+    assert_eq!(members(&running.now), ["eth0"]);
+    running.now.release(None);
+    assert_eq!(members(&running.now), [] as [&str; 0]);
+    let trial = running.trial.take().unwrap();
+    running.back(trial.before);
+    assert_eq!(members(&running.now), ["eth0"]);
+    let save = running.save();
+    running.saved(save).unwrap();
+    assert_eq!(members(&running.now), ["eth0"], "saving changes nothing");
 }

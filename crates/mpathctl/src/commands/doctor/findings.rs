@@ -3,7 +3,7 @@
 
 use super::host::Host;
 use super::{Finding, Weight, passphrase_files};
-use crate::netlink::link::{RUNNING, UP};
+use crate::netlink::link::{Link, RUNNING, UP};
 use mpath_model::Settings;
 use mpath_model::explain::{Explanation, Rule};
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +12,8 @@ use std::os::unix::fs::PermissionsExt;
 pub(super) fn all(host: &Host, settings: &Settings, nics: &[String]) -> Vec<Finding> {
     let mut list = Vec::new();
     for nic in nics {
-        list.extend(interface(host, nic));
-        list.extend(sysctls(host, nic));
+        list.extend(interface(host, settings, nic));
+        list.extend(sysctls(host, settings, nic));
     }
     list.extend(equal_macs(host, nics));
     for group in &settings.groups {
@@ -53,7 +53,7 @@ pub(super) fn evidence(list: &[Explanation]) -> Vec<Finding> {
     found
 }
 
-fn interface(host: &Host, nic: &str) -> Vec<Finding> {
+fn interface(host: &Host, settings: &Settings, nic: &str) -> Vec<Finding> {
     let Some(link) = host.link(nic) else {
         return vec![Finding::obstacle(
             nic,
@@ -64,10 +64,10 @@ fn interface(host: &Host, nic: &str) -> Vec<Finding> {
     let mut list = Vec::new();
     if let Some(master) = link.master {
         let master = host.links.iter().find(|l| l.index == master);
-        // mpathd's own laggs have masters of their own making.
-        if let Some(master) =
-            master.filter(|m| matches!(m.kind.as_str(), "bridge" | "bond" | "team" | "openvswitch"))
-        {
+        // A lagg is a bond or a bridge of mpathd's own making.
+        let lagg = |m: &Link| settings.laggs.iter().any(|l| l.name == m.name);
+        let takes_all = |m: &&Link| matches!(m.kind.as_str(), "bridge" | "bond" | "team" | "openvswitch");
+        if let Some(master) = master.filter(takes_all).filter(|m| !lagg(m)) {
             let name = &master.name;
             list.push(Finding::obstacle(
                 nic,
@@ -92,10 +92,17 @@ fn interface(host: &Host, nic: &str) -> Vec<Finding> {
     list
 }
 
-fn sysctls(host: &Host, nic: &str) -> Vec<Finding> {
+/// What is set otherwise than probes and moves need it. mpathd sets it on its NICs, and puts it back when they leave: where it
+/// has done so and it is otherwise all the same, somebody fights over it.
+fn sysctls(host: &Host, settings: &Settings, nic: &str) -> Vec<Finding> {
+    if settings.laggs.iter().any(|l| l.ports.iter().any(|p| p == nic)) {
+        return Vec::new();
+    }
+    let member = settings.groups.iter().any(|g| g.interfaces.iter().any(|i| i.name == nic));
+    let below = settings.carps.iter().any(|c| c.over.interface() == Some(nic));
     let set = |key: &str, value: i32| format!("sysctl -w net.ipv4.conf.{nic}.{key}={value}");
     let mut list = Vec::new();
-    if host.effective(nic, "rp_filter") == Some(1) {
+    if host.effective(nic, "rp_filter") == Some(1) && (member || !below) {
         list.push(Finding::obstacle(
             nic,
             "rp_filter is strict: answers to probes that come in on another NIC than the route's are dropped",
@@ -111,15 +118,14 @@ fn sysctls(host: &Host, nic: &str) -> Vec<Finding> {
     }
     let own = |key: &str| host.sysctl(&format!("net/ipv4/conf/{nic}/{key}"));
     let all = |key: &str| host.sysctl(&format!("net/ipv4/conf/all/{key}"));
-    if own("promote_secondaries") == Some(0) && all("promote_secondaries") == Some(0) {
+    if own("promote_secondaries") == Some(0) && all("promote_secondaries") == Some(0) && (member || !below) {
         list.push(Finding::obstacle(
             nic,
             "promote_secondaries is 0: deleting an address takes others of its subnet along",
             set("promote_secondaries", 1),
         ));
     }
-    if !host.daemon {
-        // mpathd sets these on its NICs, and puts them back when they leave.
+    if !(host.daemon && (member || below)) {
         for f in &mut list {
             (f.weight, f.remedy) = (Weight::Hint, "none needed: mpathd sets it".to_owned());
         }

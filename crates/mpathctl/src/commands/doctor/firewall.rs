@@ -18,7 +18,10 @@ pub(super) fn judge(filter: &Filter, settings: &Settings) -> Vec<Finding> {
     let mut list: Vec<Finding> = filter.chains.iter().flat_map(|c| closed(c, &filter.rules)).collect();
     for rule in &filter.rules {
         list.extend(one_nic(rule, &filter.rules, settings));
-        list.extend(blinds(rule, settings));
+        let passed_on = (rule.family, rule.table.clone(), rule.chain.clone());
+        if !filter.forward.contains(&passed_on) {
+            list.extend(blinds(rule, settings));
+        }
     }
     list
 }
@@ -84,9 +87,13 @@ fn blinds(rule: &Rule, settings: &Settings) -> Option<Finding> {
     if !rule.drops {
         return None;
     }
-    let echo = matches!(rule.icmp_type, None | Some(0 | 8 | 128 | 129));
     let what = match rule.protocol {
-        Some(ICMP | ICMPV6) if echo => "drops echo: probes stay unanswered",
+        Some(ICMP) if matches!(rule.icmp_type, None | Some(0)) => "drops echo: probes stay unanswered",
+        Some(ICMPV6) if matches!(rule.icmp_type, None | Some(129)) => "drops echo: probes stay unanswered",
+        // Its own probes live by the answers.
+        Some(ICMP | ICMPV6) if matches!(rule.icmp_type, Some(8 | 128)) => {
+            "drops echo requests: if they come in by it, others cannot probe this host"
+        }
         Some(CARP) if !settings.carps.is_empty() => {
             "drops protocol 112: every host will think that it is master"
         }
@@ -94,7 +101,12 @@ fn blinds(rule: &Rule, settings: &Settings) -> Option<Finding> {
     };
     let (table, chain, handle) = (&rule.table, &rule.chain, rule.handle);
     let remedy = format!("nft delete rule {} {table} {chain} handle {handle}", family(rule.family));
-    Some(Finding::obstacle("packet filter", format!("{} {what}", place(rule)), remedy))
+    // One that also looks at addresses, sets or rates may mean others.
+    let maybe = if rule.narrow { "may be in the way: where all that it demands is so, it " } else { "" };
+    let what = format!("{} {maybe}{what}", place(rule));
+    let requests = rule.protocol != Some(CARP) && matches!(rule.icmp_type, Some(8 | 128));
+    let weigh = if rule.narrow || requests { Finding::hint } else { Finding::obstacle };
+    Some(weigh("packet filter", what, remedy))
 }
 
 /// As nft(8) calls it.

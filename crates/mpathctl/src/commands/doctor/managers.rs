@@ -4,7 +4,8 @@ use super::Finding;
 use super::host::Host;
 
 pub(super) fn all(host: &Host, nics: &[String]) -> Vec<Finding> {
-    nics.iter().flat_map(|nic| of(host, nic)).chain(cloud_init(host)).collect()
+    let single = nics.iter().flat_map(|nic| of(host, nic));
+    single.chain(network_manager(host, nics)).chain(cloud_init(host)).collect()
 }
 
 /// cloud-init writes the configuration of every NIC anew at each boot, unless told not to.
@@ -26,8 +27,7 @@ fn cloud_init(host: &Host) -> Option<Finding> {
 
 fn of(host: &Host, nic: &str) -> Vec<Finding> {
     let Some(link) = host.link(nic) else { return Vec::new() };
-    let all = [networkd(host, nic, link.index), network_manager(host, nic, link.index), dhcp(host, nic)];
-    all.into_iter().chain([ifupdown(host, nic)]).flatten().collect()
+    [networkd(host, nic, link.index), dhcp(host, nic), ifupdown(host, nic)].into_iter().flatten().collect()
 }
 
 /// systemd-networkd tells in /run/systemd/netif/links/INDEX which file it applies.
@@ -62,20 +62,23 @@ fn networkd(host: &Host, nic: &str, index: u32) -> Option<Finding> {
     ))
 }
 
-/// NetworkManager tells in /run/NetworkManager/devices/INDEX whether it manages the device.
-fn network_manager(host: &Host, nic: &str, index: u32) -> Option<Finding> {
-    let text = host.read(&format!("run/NetworkManager/devices/{index}"))?;
-    let managed = text.lines().any(|l| matches!(l.trim(), "managed=yes" | "managed=1" | "managed=true"));
-    managed.then(|| {
-        Finding::obstacle(
-            nic,
-            "NetworkManager manages it and takes foreign addresses off when it brings a connection up or down",
-            format!(
-                "write \"[keyfile]\\nunmanaged-devices=interface-name:{nic}\" to \
-                 /etc/NetworkManager/conf.d/mpathd.conf; nmcli general reload"
-            ),
-        )
-    })
+/// NetworkManager tells in /run/NetworkManager/devices/INDEX whether it manages the device. One key names all that it is to
+/// keep off.
+fn network_manager(host: &Host, nics: &[String]) -> Vec<Finding> {
+    let managed = |nic: &&String| {
+        let text = host.link(nic).and_then(|l| host.read(&format!("run/NetworkManager/devices/{}", l.index)));
+        let yes = |l: &str| matches!(l.trim(), "managed=yes" | "managed=1" | "managed=true");
+        text.is_some_and(|text| text.lines().any(yes))
+    };
+    let managed: Vec<&String> = nics.iter().filter(managed).collect();
+    let names: Vec<String> = managed.iter().map(|nic| format!("interface-name:{nic}")).collect();
+    let remedy = format!(
+        "write \"[keyfile]\\nunmanaged-devices={}\" to /etc/NetworkManager/conf.d/mpathd.conf; nmcli general reload",
+        names.join(";")
+    );
+    let what =
+        "NetworkManager manages it and takes foreign addresses off when it brings a connection up or down";
+    managed.into_iter().map(|nic| Finding::obstacle(nic, what, remedy.clone())).collect()
 }
 
 /// ifupdown keeps in /run/network/ifstate what it has set up. It takes away only what it has put there itself.

@@ -40,6 +40,41 @@ fn a_healthy_host_has_nothing() {
     assert_eq!(render(&[], 1, false, false), fresh);
 }
 
+/// A lagg's ports have a master, and no IPv4 of their own.
+#[test]
+fn mpathds_own_laggs_are_no_obstacle() {
+    let text = "[[lagg]]\nname = \"lagg0\"\nports = [\"eth0\", \"eth1\"]\n";
+    let settings = mpath_config::parse(text, "f", &Default::default()).unwrap().settings;
+    let lagg = Link { kind: "bond".to_owned(), ..link(9, "lagg0", 1) };
+    let port = |index, name| Link { master: Some(9), ..link(index, name, index as u8) };
+    let files =
+        [("proc/sys/net/ipv4/conf/all/arp_ignore", "0"), ("proc/sys/net/ipv4/conf/eth0/arp_ignore", "0")];
+    let (_dir, host) = host(&files, vec![lagg, port(1, "eth0"), port(2, "eth1")]);
+    assert_eq!(findings::all(&host, &settings, &nics(&settings)), []);
+}
+
+/// Where it has nothing to do yet, mpathd has set nothing; below a vhid it sets less than on members.
+#[test]
+fn what_mpathd_sets_is_an_obstacle_only_where_it_has_set_it() {
+    let files = [
+        ("proc/sys/net/ipv4/conf/all/arp_ignore", "0"),
+        ("proc/sys/net/ipv4/conf/eth0/arp_ignore", "0"),
+        ("proc/sys/net/ipv4/conf/all/rp_filter", "1"),
+        ("proc/sys/net/ipv4/conf/eth0/rp_filter", "1"),
+    ];
+    let (_dir, host) = host(&files, vec![link(1, "eth0", 1)]);
+    let weigh = |settings: &Settings| -> Vec<(Weight, String)> {
+        let found = findings::all(&host, settings, &["eth0".to_owned()]);
+        found.into_iter().filter(|f| f.about == "eth0").map(|f| (f.weight, f.remedy)).collect()
+    };
+    let none_needed = (Weight::Hint, "none needed: mpathd sets it".to_owned());
+    assert_eq!(weigh(&Settings::default()), [none_needed.clone(), none_needed]);
+    let text = "[[carp]]\ninterface = \"eth0\"\nvhid = 1\naddresses = [\"192.0.2.9/24\"]\n";
+    let carp = mpath_config::parse(text, "f", &Default::default()).unwrap().settings;
+    let fought = (Weight::Obstacle, "sysctl -w net.ipv4.conf.eth0.arp_ignore=1".to_owned());
+    assert_eq!(weigh(&carp), [fought]);
+}
+
 #[test]
 fn sysctls_have_exact_remedies() {
     let files = [
@@ -99,8 +134,13 @@ fn managers_are_told_to_keep_off() {
     ];
     let list = found(&files, vec![link(1, "eth0", 1), link(2, "eth1", 2)]);
     assert!(list[0].contains("/etc/systemd/network/10-lan.network.d/mpathd.conf"), "{list:?}");
-    assert!(list[1].contains("unmanaged-devices=interface-name:eth1"), "{list:?}");
-    assert!(list[2].contains("a DHCP client runs on it"), "{list:?}");
+    assert!(list[1].contains("a DHCP client runs on it"), "{list:?}");
+    assert!(list[2].contains("unmanaged-devices=interface-name:eth1"), "{list:?}");
+    // The last such key counts: it names all.
+    let both = [files[1], ("run/NetworkManager/devices/1", "[device]\nmanaged=yes\n")];
+    let list = found(&both, vec![link(1, "eth0", 1), link(2, "eth1", 2)]);
+    let all = "unmanaged-devices=interface-name:eth0;interface-name:eth1";
+    assert!(list.len() == 2 && list.iter().all(|f| f.contains(all)), "{list:?}");
     let kept = [
         files[0],
         ("etc/systemd/network/10-lan.network.d/mpathd.conf", "[Network]\nKeepConfiguration=static\n"),

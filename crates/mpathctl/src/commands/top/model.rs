@@ -57,6 +57,11 @@ impl Model {
         self.events.push_back(event);
     }
 
+    /// Events were not heard for a while.
+    pub(super) fn missed(&mut self) {
+        "the daemon was asked for events anew: some were missed".clone_into(&mut self.message);
+    }
+
     /// All NICs with their groups, in the order of the status.
     pub(super) fn nics(&self) -> Vec<(&str, &Interface)> {
         let grouped =

@@ -14,8 +14,9 @@ const GETRULE: u16 = 0x0a07;
 pub(super) const INET: u8 = 1;
 pub(super) const IPV4: u8 = 2;
 pub(super) const IPV6: u8 = 10;
-/// NF_INET_LOCAL_IN and NF_INET_LOCAL_OUT.
+/// NF_INET_LOCAL_IN, NF_INET_FORWARD and NF_INET_LOCAL_OUT.
 const LOCAL_IN: u32 = 1;
+const FORWARD: u32 = 2;
 const LOCAL_OUT: u32 = 3;
 
 /// Everything that filters.
@@ -23,6 +24,8 @@ const LOCAL_OUT: u32 = 3;
 pub(in crate::commands::doctor) struct Filter {
     pub(super) chains: Vec<Chain>,
     pub(super) rules: Vec<Rule>,
+    /// Family, table and name of the chains for packets that this host passes on: none of its own.
+    pub(super) forward: Vec<(u8, String, String)>,
 }
 
 /// A base chain through which packets of this host itself come or go, and which drops what its rules do not accept.
@@ -50,6 +53,8 @@ pub(super) struct Rule {
     pub(super) drops: bool,
     /// It accepts, or another chain decides.
     pub(super) accepts: bool,
+    /// It demands something that is not understood here: addresses, sets, rates.
+    pub(super) narrow: bool,
 }
 
 /// An interface in a rule.
@@ -71,6 +76,7 @@ pub(in crate::commands::doctor) fn read() -> io::Result<Filter> {
     let chains = netlink.dump(GETCHAIN, &any, |kind, body| {
         if kind == NEWCHAIN {
             filter.chains.extend(chain(body));
+            filter.forward.extend(forward(body));
         }
     });
     let rules = chains.and_then(|()| {
@@ -89,18 +95,26 @@ pub(in crate::commands::doctor) fn read() -> io::Result<Filter> {
 
 /// A chain, if it is a base chain of the host's own packets and its policy is to drop.
 pub(super) fn chain(body: &[u8]) -> Option<Chain> {
+    let (family, hook, table, name) = base_chain(body)?;
+    let policy = attributes(body, 4).into_iter().find(|(kind, _)| *kind == 5)?.1;
+    let own = matches!(family, INET | IPV4 | IPV6) && matches!(hook, LOCAL_IN | LOCAL_OUT);
+    (own && policy == [0; 4]).then_some(Chain { family, table, name })
+}
+
+/// A chain, if it is a base chain of packets that are passed on.
+pub(super) fn forward(body: &[u8]) -> Option<(u8, String, String)> {
+    let (family, hook, table, name) = base_chain(body)?;
+    (hook == FORWARD).then_some((family, table, name))
+}
+
+/// Family, hook, table and name of a base chain.
+fn base_chain(body: &[u8]) -> Option<(u8, u32, String, String)> {
     let family = *body.first()?;
     let parts = attributes(body, 4);
     let part = |wanted: u16| parts.iter().find(|(kind, _)| *kind == wanted).map(|(_, v)| *v);
     let hook = attributes(part(4)?, 0).into_iter().find(|(kind, _)| *kind == 1)?.1;
     let hook = u32::from_be_bytes(hook.try_into().ok()?);
-    let drops = part(5)? == [0; 4];
-    let own = matches!(family, INET | IPV4 | IPV6) && matches!(hook, LOCAL_IN | LOCAL_OUT);
-    (own && drops).then(|| Chain {
-        family,
-        table: part(1).map(text).unwrap_or_default(),
-        name: part(3).map(text).unwrap_or_default(),
-    })
+    Some((family, hook, part(1).map(text).unwrap_or_default(), part(3).map(text).unwrap_or_default()))
 }
 
 /// What a register holds.
@@ -158,7 +172,8 @@ fn expressions(rule: &mut Rule, list: &[u8]) {
                 let value = attributes(of(3).unwrap_or_default(), 0).into_iter().find(|(kind, _)| *kind == 1);
                 compare(rule, loaded, value.map(|(_, v)| v).unwrap_or_default());
             }
-            "cmp" => {}
+            "cmp" => rule.narrow = true,
+            "counter" | "log" | "comment" => {}
             "immediate" => {
                 let verdict =
                     attributes(of(2).unwrap_or_default(), 0).into_iter().find(|(kind, _)| *kind == 2);
@@ -172,7 +187,7 @@ fn expressions(rule: &mut Rule, list: &[u8]) {
                 }
             }
             "reject" => rule.drops = true,
-            _ => loaded = Loaded::Other,
+            _ => (rule.narrow, loaded) = (true, Loaded::Other),
         }
     }
 }
@@ -186,6 +201,6 @@ fn compare(rule: &mut Rule, loaded: Loaded, value: &[u8]) {
         }
         Loaded::Protocol => rule.protocol = value.first().copied(),
         Loaded::IcmpType => rule.icmp_type = value.first().copied(),
-        Loaded::Other => {}
+        Loaded::Other => rule.narrow = true,
     }
 }

@@ -1,3 +1,4 @@
+use super::super::Weight;
 use super::nftables::{chain, rule};
 use super::*;
 use proptest::prelude::*;
@@ -44,7 +45,7 @@ fn settings() -> Settings {
 }
 
 fn of(rules: &[&Rule]) -> Filter {
-    Filter { rules: rules.iter().map(|r| (*r).clone()).collect(), chains: vec![] }
+    Filter { rules: rules.iter().map(|r| (*r).clone()).collect(), chains: vec![], forward: vec![] }
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn a_chain_that_drops_by_policy_is_named_unless_it_accepts_echo() {
     };
     assert_eq!(chain(&base(1, 1)), None, "accepts");
     assert_eq!(chain(&base(2, 0)), None, "only forwards");
-    let mut filter = Filter { chains: vec![chain(&base(1, 0)).unwrap()], rules: vec![] };
+    let mut filter = Filter { chains: vec![chain(&base(1, 0)).unwrap()], rules: vec![], forward: vec![] };
     let found = judge(&filter, &settings());
     assert_eq!(
         found[0].what,
@@ -102,7 +103,28 @@ fn rules_that_get_in_the_way_are_named() {
         drop(),
     ];
     let echo = rule(&message(&echo));
-    assert!(judge(&of(&[&echo]), &settings())[0].what.contains("drops echo"));
+    // That others cannot ask this host is no harm to its own questions.
+    let asked = judge(&of(&[&echo]), &settings());
+    assert!(asked[0].what.contains("drops echo requests") && asked[0].weight == Weight::Hint, "{asked:?}");
+    let echo = Rule { icmp_type: Some(0), ..echo };
+    let blind = judge(&of(&[&echo]), &settings());
+    assert!(blind[0].what.contains("drops echo: probes") && blind[0].weight == Weight::Obstacle, "{blind:?}");
+    let limited = judge(&of(&[&Rule { narrow: true, ..echo.clone() }]), &settings());
+    assert!(
+        limited[0].what.contains("may be in the way") && limited[0].weight == Weight::Hint,
+        "{limited:?}"
+    );
+    let forward = (echo.family, echo.table.clone(), echo.chain.clone());
+    let passed_on = Filter { forward: vec![forward], ..of(&[&echo]) };
+    assert_eq!(judge(&passed_on, &settings()), [], "what is passed on is nothing of this host's own");
+    let set = [
+        expression("meta", &[be(1, 1), be(2, 16)]),
+        equal(&[1]),
+        expression("payload", &[be(1, 1), be(2, 2), be(3, 0), be(4, 1)]),
+        expression("lookup", &[]),
+        drop(),
+    ];
+    assert!(rule(&message(&set)).narrow, "which types are in a set is not known here");
     assert_eq!(judge(&of(&[&Rule { drops: false, ..echo.clone() }]), &settings()), []);
     assert_eq!(
         judge(&of(&[&Rule { icmp_type: Some(5), ..echo }]), &settings()),
