@@ -140,7 +140,8 @@ impl Player {
         if step.differs {
             self.differs.get_or_insert(at);
         }
-        let told = told(at, self.began, &step, self.replay.engine());
+        let told =
+            guarded(|| told(at, self.began, &step, self.replay.engine())).map_err(Trouble::Recording)?;
         if self.json {
             if !(told.log.is_empty() && told.events.is_empty() && told.requests.is_empty()) {
                 output::json_line(&told)?;
@@ -206,16 +207,17 @@ impl Player {
     }
 }
 
-/// The engine that a file brings along has to be believed; what contradicts itself there may end it.
 fn step(replay: &mut Replay, line: Line) -> Result<Step, String> {
-    let quiet = std::panic::take_hook();
+    guarded(|| replay.step(line))?.map_err(|e| e.to_string())
+}
+
+/// The engine that a file brings along has to be believed; what contradicts itself there may end it.
+fn guarded<T>(play: impl FnOnce() -> T) -> Result<T, String> {
+    let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| replay.step(line)));
-    std::panic::set_hook(quiet);
-    match played {
-        Ok(step) => step.map_err(|e| e.to_string()),
-        Err(_) => Err("this recording contradicts itself: its engine cannot go on".to_owned()),
-    }
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(play));
+    std::panic::set_hook(loud);
+    played.map_err(|_| "this recording contradicts itself: its engine cannot go on".to_owned())
 }
 
 fn told(at: Time, began: Time, step: &Step, engine: Option<&Engine>) -> Told {
@@ -246,4 +248,31 @@ fn told(at: Time, began: Time, step: &Step, engine: Option<&Engine>) -> Told {
         }
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpath_core::Input;
+
+    /// An engine that cannot be, with an address on a NIC that its group has not, ends nothing.
+    #[test]
+    fn a_recording_that_contradicts_itself_is_an_error() {
+        let text = "[[group]]\nname = \"g\"\n[[group.interface]]\nname = \"eth0\"\n[[group.interface]]\nname = \"eth1\"\n\
+                    [[group.address]]\naddress = \"192.0.2.10/24\"\nhome = \"eth0\"\n";
+        let settings = mpath_config::parse(text, "f", &Default::default()).unwrap().settings;
+        let mut engine = Engine::new(1, "1.0");
+        engine.handle(Time(1), Input::Configure(settings), &mut Vec::new());
+        let engine = serde_json::to_string(&engine).unwrap().replace("\"host\":0", "\"host\":77");
+        assert!(engine.contains("\"host\":77"), "{engine}");
+        let head = format!(
+            "{{\"engine\":{{\"format\":1,\"version\":\"1\",\"began\":\"\",\"at\":1,\"lost\":0,\"engine\":{engine}}}}}"
+        );
+        let mut replay = Replay::default();
+        assert!(step(&mut replay, serde_json::from_str(&head).unwrap()).is_ok());
+        let input = serde_json::to_string(&Input::Inventory(Default::default())).unwrap();
+        let entry = format!("{{\"input\":{{\"at\":2,\"input\":{input},\"actions\":0}}}}");
+        let error = step(&mut replay, serde_json::from_str(&entry).unwrap()).unwrap_err();
+        assert!(error.contains("contradicts itself"), "{error}");
+    }
 }

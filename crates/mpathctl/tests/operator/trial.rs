@@ -72,3 +72,31 @@ fn a_confirmed_trial_stays_and_reload_does_not_lose_it_unasked() {
         assert!(back.is_some());
     });
 }
+
+/// The next program image knows of no trial, and of nothing that was released.
+#[test]
+fn an_upgrade_ends_a_trial_and_what_was_released_stays_so_until_a_reload() {
+    with_daemon("trial::an_upgrade_ends_a_trial_and_what_was_released_stays_so_until_a_reload", || {
+        let (lan, daemon, tool) = world();
+        let file = tool.dir().join("new.toml");
+        std::fs::write(&file, without_ipv4()).unwrap();
+        tool.ctl(&["try", file.to_str().unwrap(), "--for", "60s"]);
+        let gone = poll_until(SOON, || lan.server.holders(DATA4).is_empty().then_some(()));
+        assert!(gone.is_some(), "the trial is in force");
+        let before = daemon.log().len();
+        daemon.signal(nix::sys::signal::Signal::SIGUSR2).unwrap();
+        daemon.wait_log_after(before, SOON, "mpathd is running").unwrap();
+        daemon.wait_ready().unwrap();
+        let back = poll_until(SOON, || (lan.server.holders(DATA4) == ["eth0"]).then_some(()));
+        assert!(back.is_some(), "nobody has confirmed it");
+
+        tool.ctl(&["release", "eth1"]);
+        let members = || tool.ctl(&["--json", "status"]).matches("\"eth1\"").count();
+        assert_eq!(members(), 0);
+        tool.ifconfig("eth0 standby");
+        expect(&tool, &["status"], "with changes that no file holds");
+        assert_eq!(members(), 0, "somebody else's change is none of eth1");
+        tool.ctl(&["reload", "--discard"]);
+        assert!(members() > 0);
+    });
+}
