@@ -60,6 +60,10 @@ pub(crate) enum Command {
     /// Put the configuration file in force; a bad one is refused and the old one stays
     Reload(crate::commands::reload::Args),
     /// Write the running configuration into the configuration file
+    #[command(after_help = "\
+The file before stays as FILE~. After `mpathctl ifconfig` it is written anew, without your comments and with what \
+/etc/default/mpathd says; passphrases go into files beside it. Refused during a trial, and if the file has changed \
+since it was read.")]
     Save,
     /// Put a configuration in force that returns by itself unless confirmed in time
     Try(crate::commands::trial::Args),

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) last_good: Option<PathBuf>,
 
-    /// Write everything that happens into FILE, for `mpathctl replay`; what an earlier run wrote there becomes FILE.1
+    /// Write everything that happens into FILE, for `mpathctl replay`; at each start, and at 64 MiB, it becomes FILE.1 in place of the one before
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
 

@@ -74,6 +74,10 @@ fn programs_are_told_of_events_also_after_an_upgrade() {
         daemon.wait_log(SOON, "event program: heard").unwrap();
 
         let (before, lock) = (daemon.log().len(), lock_of(pid));
+        // As `pkill -USR2 mpathd` has it, which is the name of both.
+        for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(helper as i32), signal).unwrap();
+        }
         daemon.signal(Signal::SIGUSR2).unwrap();
         daemon.wait_log_after(before, SOON, "mpathd is running").unwrap();
         daemon.wait_ready().unwrap();

@@ -16,7 +16,7 @@ const TEXTS: &[(&str, &str, &[Key])] = &[
             (
                 "control_group",
                 "none",
-                "Unix group whose members may change things through the control socket. Root always may.",
+                "Unix group whose members may change things through the control socket. Root and the daemon's own user always may.",
             ),
             ("read_group", "none", "Unix group whose members may read."),
             (
@@ -44,7 +44,7 @@ const TEXTS: &[(&str, &str, &[Key])] = &[
     ),
     (
         "[detection]",
-        "What holds for groups and laggs that do not say otherwise. All keys are optional; the variables of /etc/default/mpathd \
+        "What holds for groups that do not say otherwise; the failure_detection_time for laggs too. All keys are optional; the variables of /etc/default/mpathd \
          are the defaults.",
         &[
             (

@@ -10,7 +10,9 @@ use crate::names::{Trouble, ifconfig};
     disable_help_flag = true,
     after_help = "\
 The words that in.mpathd, lagg(4) and carp(4) gave to ifconfig, on the running daemon. What they change survives a \
-restart of mpathd, not a reboot, until `mpathctl save`. Without words it prints the interfaces.
+restart of mpathd, not a reboot, until `mpathctl save`; up, down and mtu are the kernel's and end with the boot. Without \
+words, or with inet or inet6 alone, it prints interfaces. `-failover` makes an address a test address, `failover` a data \
+address: of IF:N the one that is printed as such, of `IF inet6` the link-local one.
 
 Examples:
   mpathctl ifconfig eth0 group production

@@ -11,7 +11,7 @@ use mpath_model::status::{AddressState, GroupState, InterfaceState};
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// End with 0 if all is ok, 1 if something is degraded, 2 if something has failed
+    /// End with 0 if NICs, addresses, laggs and vhids are ok, 1 if one is degraded (or this user may not read), 2 if a group or lagg has failed
     #[arg(long)]
     exit_code: bool,
 }

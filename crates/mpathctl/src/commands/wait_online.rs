@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Ends with 0 as soon as every group has a NIC whose state is ok and every lagg has its link, also if the \
+Ends with 0 as soon as every group has a NIC whose state is ok and every lagg a usable port, also if the \
 daemon is started only meanwhile. Ends with 1 and says who is missing when the time is over, with 3 if no \
 daemon answered until then.")]
 pub(crate) struct Args {

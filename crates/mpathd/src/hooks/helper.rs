@@ -5,6 +5,7 @@ use super::{MAX_MESSAGE, Order, run};
 use mpath_core::diag::Line;
 use mpath_ipc::TimedEvent;
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{MsgFlags, recv, send};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -31,6 +32,10 @@ pub(crate) fn is_helper() -> bool {
 
 /// Runs programs until the daemon closes the socket, then finishes what is left.
 pub(crate) fn serve() -> ExitCode {
+    // `pkill -HUP mpathd` means the daemon. What is run gets all signals: `Command` sees to that.
+    let mut meant = SigSet::empty();
+    [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2].into_iter().for_each(|signal| meant.add(signal));
+    let _ = meant.thread_block();
     let socket = io::stdin().as_raw_fd();
     loop {
         let (queue, jobs) = sync_channel(QUEUE);
