@@ -21,6 +21,6 @@ pub mod words;
 pub use defaults::Defaults;
 pub use load::{DEFAULT_CONFIG, DEFAULT_DEFAULTS, Loaded, Paths, Source, load, parse, parse_alone};
 pub use notice::Notice;
-pub use passphrase::passphrases;
+pub use passphrase::{hidden_from_service, passphrases};
 pub use problem::{Errors, Problem};
 pub use render::render;

@@ -112,6 +112,12 @@ fn from_file(path: &Path, guarded: bool) -> Result<Passphrase, BadPassphrase> {
     Ok(found)
 }
 
+/// Whether this is a file that root can read and the packaged daemon cannot.
+pub fn hidden_from_service(path: &Path) -> bool {
+    let owner = std::fs::metadata(path).map(|about| about.uid());
+    geteuid().is_root() && daemons_user().is_some_and(|user| owner.is_ok_and(|owner| owner != user))
+}
+
 /// The user as whom the packaged daemon runs, whose files root's tools have to believe as the daemon does. Looked for
 /// where systemd-sysusers(8) puts it, without asking a network.
 fn daemons_user() -> Option<u32> {

@@ -121,7 +121,16 @@ fn passphrase_source(cx: &mut Cx<'_>, table: &Table<'_>) -> PassphraseSource {
     match passphrase::read(&source) {
         Ok(found) => {
             if found.is_too_long() {
-                cx.warn(span, "Only the first 19 octets of the passphrase count");
+                cx.warn(span.clone(), "Only the first 19 octets of the passphrase count");
+            }
+            if let PassphraseSource::File(path) = &source
+                && passphrase::hidden_from_service(path)
+            {
+                let path = path.display();
+                cx.warn(
+                    span,
+                    format!("The service runs as user mpathd, who cannot read this: chown mpathd {path}"),
+                );
             }
         }
         Err(bad) if bad.unseen => cx.warn(span, format!("The passphrase was not checked: {}", bad.message)),

@@ -188,6 +188,11 @@ fn passphrases(settings: &Settings) -> Vec<Finding> {
                 "others than its owner may read this passphrase, so mpathd refuses it",
                 format!("chmod 600 {about}"),
             )),
+            Ok(_) if mpath_config::hidden_from_service(path) => list.push(Finding::obstacle(
+                &about,
+                "the service runs as user mpathd, who cannot read this passphrase",
+                format!("chown mpathd {about}"),
+            )),
             Ok(_) => {}
         }
     }

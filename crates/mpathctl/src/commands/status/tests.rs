@@ -201,3 +201,30 @@ fn sixty_four_nics_are_a_line_each() {
     fits(&text);
     assert_eq!(text.lines().count(), 2 + 1 + 1 + 64 + 1 + 64);
 }
+
+/// Every NIC is well, and an address is nowhere; a lagg has carrier, and every port of it is silent.
+#[test]
+fn what_does_not_serve_is_not_well() {
+    let eth0 = || nic("eth0", InterfaceState::Ok);
+    let status = group(GroupState::Ok, vec![eth0()], vec![address("192.0.2.10/24", "eth0", None)]);
+    assert_eq!(health(&status), 1);
+    let port = |state| Port {
+        name: "em0".to_owned(),
+        flags: vec![],
+        link: LinkState::Up,
+        probe: ProbeState::Failed,
+        state,
+    };
+    let lagg = |state, link| Lagg {
+        name: "lagg0".to_owned(),
+        backend: "bond".to_owned(),
+        link,
+        primary: "em0".to_owned(),
+        active: None,
+        ports: vec![port(InterfaceState::Failed), port(state)],
+    };
+    let of = |lagg| health(&Status { laggs: vec![lagg], ..Status::default() });
+    assert_eq!(of(lagg(InterfaceState::Ok, LinkState::Up)), 1);
+    assert_eq!(of(lagg(InterfaceState::Failed, LinkState::Up)), 2);
+    assert_eq!(of(lagg(InterfaceState::Ok, LinkState::Down)), 2);
+}
