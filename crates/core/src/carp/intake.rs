@@ -134,11 +134,14 @@ impl Seen {
         let last = &mut self.0[usize::from(Family::of(&a.from) == Family::Inet6)];
         if let Some(known) = last {
             let copied = known.counter == a.counter && known.index != a.index && a.at - known.at < COPIED;
-            if copied || known.overtook(&a) {
+            if copied {
                 return Ok(false);
             }
             if policy == Replay::Strict && a.counter <= known.counter {
                 return Err(Fault::Replayed);
+            }
+            if known.overtook(&a) {
+                return Ok(false);
             }
         }
         *last = Some(Accepted { counter: a.counter, from: a.from, index: a.index, at: a.at });
@@ -235,6 +238,10 @@ mod tests {
             assert_eq!(seen.admit(Replay::Loop, &own, newer), Ok(true));
             assert_eq!(seen.admit(Replay::Loop, &own, arrival), expected, "{what}");
         }
+        let mut strict = Seen::default();
+        assert_eq!(strict.admit(Replay::Strict, &own, newer), Ok(true));
+        let older = Arrival { counter: 4_990_000, at: ms(15), ..newer };
+        assert_eq!(strict.admit(Replay::Strict, &own, older), Err(Fault::Replayed), "and counted");
     }
 
     #[test]
