@@ -196,7 +196,8 @@ impl Engine {
                 spoken.push((index, IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
             }
         }
-        let announce = |(index, address)| KernelOp::Announce { index, address, router: false };
+        let announce =
+            |(index, address)| KernelOp::Announce { index, address, router: self.is_router(index) };
         spoken.into_iter().map(announce).collect()
     }
 

@@ -35,10 +35,16 @@ impl Engine {
         (first, copies)
     }
 
-    /// Whether this host forwards IPv6 on an interface.
+    /// Whether this host forwards IPv6 on an interface, or on the one below it, whose sysctls are known longer. An advertisement
+    /// that says otherwise takes a router away from all its clients (RFC 4861 7.2.5).
     pub(super) fn is_router(&self, index: IfIndex) -> bool {
-        let name = self.inventory.links.get(&index).map(|l| l.name.clone()).unwrap_or_default();
-        self.inventory.sysctls.get(&(name, Sysctl::Forwarding6)).is_some_and(|v| *v != 0)
+        let Some(link) = self.inventory.links.get(&index) else { return false };
+        let below = link.parent.and_then(|parent| self.inventory.links.get(&parent));
+        let forwards = |name: &str| {
+            let key = (name.to_string(), Sysctl::Forwarding6);
+            self.inventory.sysctls.get(&key).is_some_and(|v| *v != 0)
+        };
+        forwards(&link.name) || below.is_some_and(|l| forwards(&l.name))
     }
 
     /// Neighbours of a group with their link-layer addresses, gateways first.

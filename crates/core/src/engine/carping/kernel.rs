@@ -77,7 +77,7 @@ impl Engine {
         let announce = |(index, address): &(IfIndex, _)| KernelOp::Announce {
             index: *index,
             address: *address,
-            router: false,
+            router: self.is_router(*index),
         };
         let first: Vec<KernelOp> = placed.iter().map(announce).collect();
         self.carps.announcer.set_pace(self.settings.daemon.announce_pace);
@@ -189,9 +189,10 @@ impl Engine {
             let Some(v) = self.carps.vhids.get(i).filter(|v| v.serves()) else { continue };
             let Some(index) = plan::host(v, &devices) else { continue };
             let renewals = plan::renewals(v, &self.inventory, index);
+            let router = self.is_router(index);
             if v.settings.vmac && (v.settings.peer.is_some() || v.settings.peer6.is_some()) {
                 let first = v.settings.addresses.first().filter(|_| !renewals.is_empty());
-                ops.extend(first.map(|a| KernelOp::Announce { index, address: a.address, router: false }));
+                ops.extend(first.map(|a| KernelOp::Announce { index, address: a.address, router }));
             }
             ops.extend(renewals);
         }
