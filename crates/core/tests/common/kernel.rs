@@ -60,6 +60,7 @@ impl Kernel {
         self.add_link(index, name);
         self.change_link(index, |l| {
             (l.mac, l.up, l.running, l.kind) = (Some(mac), false, false, Some("macvlan".to_string()));
+            l.parent = Some(parent);
         });
     }
 

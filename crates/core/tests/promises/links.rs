@@ -3,7 +3,8 @@
 use crate::common::*;
 use mpath_core::Input;
 use mpath_core::input::Command;
-use mpath_model::settings::ProbeMode;
+use mpath_model::kernel::{KernelOp, Sysctl};
+use mpath_model::settings::{Carp, ProbeMode};
 use mpath_model::status::{GroupState, InterfaceState, LinkState};
 
 const DOWN0: &str = "The link has gone down on eth0";
@@ -266,4 +267,28 @@ fn successes_from_before_a_link_down_do_not_help_the_repair() {
     lab.mark();
     lab.carrier(&[ETH0], true);
     assert!(lab.until_said(secs(2), REPAIRED0) > ms(1200));
+}
+
+/// An advertisement that says otherwise takes a router away from all its clients (RFC 4861 7.2.5). The device of a vhid is
+/// too new for its own sysctls to be known.
+#[test]
+fn the_virtual_address_of_a_router_is_announced_as_one() {
+    for forwards in [0, 1] {
+        let spec = Spec::default();
+        let mut settings = spec.settings();
+        settings.carps.push(Carp {
+            addresses: vec!["2001:db8::100/64".parse().unwrap()],
+            ..Carp::new(mpath_model::carp::Over::Group("g".into()), 7)
+        });
+        let mut kernel = spec.kernel();
+        kernel.sysctls.insert(("eth0".to_string(), Sysctl::Forwarding6), forwards);
+        let mut lab = Lab::start(1, settings, kernel, spec.net(), None);
+        lab.run(secs(30));
+        let announced = |op: &KernelOp| match op {
+            KernelOp::Announce { address, router, .. } if *address == ip("2001:db8::100") => Some(*router),
+            _ => None,
+        };
+        let said: Vec<bool> = lab.ops.iter().filter_map(|(_, op)| announced(op)).collect();
+        assert!(!said.is_empty() && said.iter().all(|r| *r == (forwards == 1)), "{said:?} {}", lab.story());
+    }
 }
