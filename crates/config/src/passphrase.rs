@@ -80,15 +80,16 @@ fn from_file(path: &Path, guarded: bool) -> Result<Passphrase, BadPassphrase> {
         help: (e.kind() == ErrorKind::PermissionDenied).then(|| format!("chown {} {name}", geteuid())),
         unseen: e.kind() == ErrorKind::PermissionDenied && !geteuid().is_root(),
     };
+    let no_file = || bad(format!("passphrase file {name} is not a file"));
     // Some devices act upon being opened. Opening a pipe must not wait for somebody to write to it.
     if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
-        return Err(bad(format!("passphrase file {name} is not a file")));
+        return Err(no_file());
     }
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(fail)?;
     let about = file.metadata().map_err(fail)?;
     if !about.is_file() {
-        return Err(bad(format!("passphrase file {name} is not a file")));
+        return Err(no_file());
     }
     if guarded && about.mode() & 0o077 != 0 {
         let message =

@@ -246,6 +246,11 @@ impl Group {
         self.beacons.apart(self.nics[a].name(), self.nics[b].name())
     }
 
+    /// Since when a NIC has been set up, where that is not long ago and others serve: it gets nothing back yet.
+    pub fn settling(&self, nic: NicId) -> Option<Time> {
+        self.nics[nic].raised.filter(|_| self.nics.iter().any(Nic::usable))
+    }
+
     /// In service but without data: an idle standby, or a repaired NIC under FAILBACK=no (3.9, 3.14).
     pub fn inactive(&self, nic: NicId) -> bool {
         let n = &self.nics[nic];

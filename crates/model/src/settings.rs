@@ -25,6 +25,13 @@ pub struct Settings {
     pub carps: Vec<Carp>,
 }
 
+impl Settings {
+    /// The group that a NIC is a member of.
+    pub fn group_of(&self, nic: &str) -> Option<&Group> {
+        self.groups.iter().find(|g| g.interfaces.iter().any(|i| i.name == nic))
+    }
+}
+
 /// `[daemon]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Daemon {

@@ -505,8 +505,8 @@ impl Daemon {
     }
 
     /// Who may do what. The user database may have to be waited for: everything else comes first.
-    fn set_access(&mut self, settings: &mpath_model::settings::Daemon) {
-        let lines = self.server.set_access(clock::now(), settings);
+    fn set_access(&mut self) {
+        let lines = self.server.set_access(clock::now(), &self.running.now.settings.daemon);
         lines.into_iter().for_each(|line| self.logger.log(line));
     }
 
@@ -521,9 +521,8 @@ impl Daemon {
                 unkept.into_iter().for_each(|l| self.alarm(l));
                 loaded.notices.iter().for_each(|n| self.logger.log(line(n)));
                 self.reloaded(&loaded);
-                let settings = loaded.settings.daemon.clone();
                 self.configure(loaded.settings, keys);
-                self.set_access(&settings);
+                self.set_access();
                 self.announce_event(Event {
                     event: EventKind::Config,
                     interface: None,

@@ -5,6 +5,7 @@
 //! So nothing here waits for a disk (no fsync), which could hold up probes and failovers for seconds. A file that
 //! cannot be written or has vanished stops nothing: it is tried again and again.
 
+use crate::saving::afresh;
 use mpath_core::diag::Line;
 use mpath_core::persist::{Persistent, VERSION};
 use mpath_model::Time;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -165,13 +166,9 @@ impl Journal {
         };
         let bytes = serde_json::to_vec(state)
             .map_err(|e| fail("express state for", &temporary)(io::Error::other(e)))?;
-        // One that was left there may be somebody else's: that of a run as root.
-        let _ = fs::remove_file(&temporary);
-        let mut options = fs::OpenOptions::new();
-        let options = options.write(true).create_new(true).mode(0o600);
-        let mut file = options.open(&temporary);
+        let mut file = afresh(&temporary, 0o600);
         if file.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound) && make(&self.dir).is_ok() {
-            file = options.open(&temporary);
+            file = afresh(&temporary, 0o600);
         }
         let mut file = file.map_err(fail("create", &temporary))?;
         file.write_all(&bytes).map_err(fail("write", &temporary))?;

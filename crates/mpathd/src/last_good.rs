@@ -1,10 +1,11 @@
 //! `--last-good FILE`: each configuration that loads is kept there; a broken one at the start is replaced by it, loudly.
 
+use crate::saving::afresh;
 use mpath_config::{Errors, Loaded, Paths};
 use mpath_core::diag::Line;
 use mpath_model::event::Level;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Loads the configuration; if it is broken, or a passphrase of it cannot be read, the kept one in its place. The lines tell
@@ -59,7 +60,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
-    fs::write(&temporary, bytes)?;
+    // As many may read it as the umask lets.
+    afresh(Path::new(&temporary), 0o666)?.write_all(bytes)?;
     fs::rename(&temporary, path)
 }
 
@@ -94,5 +96,17 @@ mod tests {
         assert!(load(&paths, Some(&kept)).is_err(), "the errors of the file itself");
         let nowhere = dir.path().join("nowhere/good.toml");
         assert_eq!(keep(&good, Some(&nowhere)).unwrap().level, Level::Err);
+    }
+
+    /// As with every file that is replaced as a whole.
+    #[test]
+    fn what_lies_where_the_file_is_made_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("other"), "precious").unwrap();
+        std::os::unix::fs::symlink(path("other"), path("good.toml.new")).unwrap();
+        assert_eq!(keep_text(GOOD.as_bytes(), &path("mpathd.toml"), Some(&path("good.toml"))), None);
+        let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+        assert_eq!([read("good.toml"), read("other")], [GOOD, "precious"]);
     }
 }

@@ -68,14 +68,18 @@ pub(crate) enum Until {
     OnDisk,
 }
 
+/// A new file, to be renamed when it is whole. One that was left there may be somebody else's: that of a run as root.
+pub(crate) fn afresh(path: &Path, mode: u32) -> io::Result<File> {
+    let _ = fs::remove_file(path);
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+}
+
 /// Replaces a file as a whole.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32, until: Until) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
-    // One that was left there may be somebody else's.
-    let _ = fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    let mut file = afresh(&temporary, mode)?;
     // Whatever the umask.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;

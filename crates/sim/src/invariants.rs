@@ -180,15 +180,14 @@ impl World {
         let told: Vec<_> =
             engine.explain(self.now, None).into_iter().map(|e| (e.interface, e.state)).collect();
         let status = engine.snapshot();
-        let all = status.groups.iter().flat_map(|g| &g.interfaces).chain(&status.ungrouped);
-        let wrong = all.filter(|i| !told.iter().any(|(name, state)| (name, state) == (&i.name, &i.state)));
-        let wrong = wrong.map(|i| i.name.clone()).next();
+        let mut all = status.groups.iter().flat_map(|g| &g.interfaces).chain(&status.ungrouped);
+        let wrong = all.find(|i| !told.iter().any(|(name, state)| (name, state) == (&i.name, &i.state)));
         for (name, _) in &told {
             // Whether it can be foreseen or not is the answer.
             let _ = engine.plan_failure(self.now, name);
         }
-        if let Some(name) = wrong {
-            self.violate("questions", format!("status and why differ about {name}"));
+        if let Some(nic) = wrong {
+            self.violate("questions", format!("status and why differ about {}", nic.name));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::shell::{self, Assignment};
 use super::{Job, Source};
+use crate::words::apply::is_lagg;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -35,14 +36,10 @@ pub(super) fn read(job: &mut Job, source: &Source) {
                 Err(_) => job.trouble(source, a.line, format!("{}: not a number behind alias", a.name)),
             },
             Some((interface, "ipv6")) => addresses.push((named(interface), 0, a)),
-            // The dot of a VLAN's name cannot stand in that of a variable.
-            Some((parent, tag)) if !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_digit()) => {
-                interfaces.push((format!("{parent}.{tag}"), a));
-            }
             Some((_, "name" | "descr")) => {
                 job.note(source, a.line, &format!("{} is left to the system's own settings", a.name));
             }
-            _ => interfaces.push((rest.to_owned(), a)),
+            _ => interfaces.push((named(rest), a)),
         }
     }
     // Ports come before the laggs they are in, and these before their aliases.
@@ -148,18 +145,11 @@ fn alias(job: &mut Job, source: &Source, name: &str, a: &Assignment) {
 /// The name of an interface out of that of its variable, in which the dot of a VLAN cannot stand.
 fn named(variable: &str) -> String {
     match variable.rsplit_once('_') {
-        Some((parent, tag)) if is_number(tag) => format!("{parent}.{tag}"),
+        Some((parent, tag)) if !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("{parent}.{tag}")
+        }
         _ => variable.to_owned(),
     }
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// `laggN`, and not the VLAN `laggN.5` over it.
-fn is_lagg(name: &str) -> bool {
-    name.strip_prefix("lagg").is_some_and(is_number)
 }
 
 /// Words for an interface, unless they only bring up a NIC, which the system does.
@@ -171,8 +161,7 @@ fn put(job: &mut Job, source: &Source, name: &str, line: usize, words: &[&str]) 
         || words
             .iter()
             .any(|w| matches!(*w, "vhid" | "group" | "standby" | "-standby" | "failover" | "-failover"));
-    let member = job.out.settings.groups.iter().any(|g| g.interfaces.iter().any(|i| i.name == name));
-    if ours || member {
+    if ours || job.out.settings.group_of(name).is_some() {
         job.words(source, line, name, words);
     } else if let Err(e) = crate::words::parse(0, words) {
         job.trouble(source, line, e.message);

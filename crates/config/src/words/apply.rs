@@ -110,8 +110,7 @@ impl Job<'_> {
     }
 
     fn create(&mut self) -> Result<(), String> {
-        let digits = self.interface.strip_prefix("lagg").unwrap_or_default();
-        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        if !is_lagg(self.interface) {
             return Err(format!("SIOCIFCREATE2 ({}): only laggN can be created", self.interface));
         }
         if self.lagg().is_some() {
@@ -143,7 +142,7 @@ impl Job<'_> {
     fn add_port(&mut self, port: &str) -> Result<(), String> {
         let name = self.interface;
         let taken = self.settings.laggs.iter().any(|l| l.name != name && l.ports.iter().any(|p| p == port));
-        let member = group_of(self.settings, port);
+        let member = self.settings.group_of(port).map(|g| g.name.clone());
         let lagg = self.need_lagg()?;
         if port == name || port.starts_with("lagg") {
             return Err(format!("{name} {port}: SIOCSLAGGPORT: Invalid argument: a lagg cannot be a port"));
@@ -477,9 +476,10 @@ impl Job<'_> {
     }
 }
 
-fn group_of(settings: &Settings, interface: &str) -> Option<String> {
-    let group = settings.groups.iter().find(|g| g.interfaces.iter().any(|i| i.name == interface));
-    group.map(|g| g.name.clone())
+/// `laggN`, and not the VLAN `laggN.5` over it.
+pub(crate) fn is_lagg(name: &str) -> bool {
+    let digits = name.strip_prefix("lagg").unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// An address of a NIC.

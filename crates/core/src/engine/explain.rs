@@ -134,7 +134,7 @@ impl Engine {
             }
             return (Rule::ProbesLost, reason, remedy);
         }
-        if let Some(since) = nic.raised.filter(|_| group.nics.iter().any(Nic::usable)) {
+        if let Some(since) = group.settling(n) {
             let reason =
                 "it was set up just now, and whoever did that may have more to do; others serve meanwhile";
             let left = (since + SETTLING) - now;

@@ -112,10 +112,10 @@ impl Engine {
     /// The repair check (3.8).
     pub(super) fn check_repair(&mut self, now: Time, g: GroupId, n: NicId, out: &mut Vec<Action>) {
         let by_probes = self.judged_by_probes(now, g, n);
-        let spared = self.groups[g].nics.iter().any(crate::nic::Nic::usable);
+        let settling = self.groups[g].settling(n).is_some();
         let by_port = self.port_proven(g, n);
         let nic = &mut self.groups[g].nics[n];
-        if !nic.failed || !nic.link || nic.index.is_none() || (nic.raised.is_some() && spared) {
+        if !nic.failed || !nic.link || nic.index.is_none() || settling {
             return;
         }
         if let Some(proven) = by_port {

@@ -43,10 +43,10 @@ impl Engine {
     /// Whether nothing is left of what is not in the settings any more.
     pub fn released(&self) -> bool {
         let parents = self.carp_parents();
-        let port = |interface: &String| {
-            let laggs = self.groups.iter().filter(|g| g.lagg.is_some() && !g.retiring);
-            laggs.into_iter().any(|g| g.nic_named(interface).is_some())
+        let lagg_of = |g: &crate::group::Group, port: &str| {
+            g.lagg.is_some() && !g.retiring && g.nic_named(port).is_some()
         };
+        let port = |interface: &str| self.groups.iter().any(|g| lagg_of(g, interface));
         let kept =
             |interface: &String| self.is_member(interface) || port(interface) || parents.contains(interface);
         let restored = self.originals.keys().all(|(interface, _)| kept(interface)) && self.carp_released();

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Understands rc.conf of FreeBSD (lagg and carp), /etc/hostname.IF and /etc/default/mpathd of Solaris, and bonds \
 in active-backup mode as systemd-networkd (.netdev, .network) and ifupdown (interfaces) write them. Files are \
-told apart by name and contents and translated together. What contradicts itself, other modes and unknown words of ifconfig are errors with file \
-and line, and nothing is written; what is left to the system is told on stderr, and options of no use here are passed over. Passphrases go into files in the directory of --keys alone.
+told apart by name and contents and translated together. What contradicts itself, other modes and unknown words \
+of ifconfig are errors with file and line, and nothing is written; what is left to the system is told on stderr, \
+and options of no use here are passed over. Passphrases go into files in the directory of --keys alone.
 
 Examples:
   mpathctl import /etc/rc.conf --keys /etc/mpathd > mpathd.toml

@@ -123,10 +123,8 @@ impl Daemon {
     /// Puts what is to be in force in force, and tells so.
     fn adopt(&mut self, message: &str) {
         self.logger.say(Level::Info, message, &[]);
-        let settings = self.running.now.effective();
-        let daemon = settings.daemon.clone();
-        self.configure_with_keys(settings);
-        self.set_access(&daemon);
+        self.configure_with_keys(self.running.now.effective());
+        self.set_access();
         let message = message.to_owned();
         self.announce_event(Event { event: EventKind::Config, interface: None, group: None, message });
     }

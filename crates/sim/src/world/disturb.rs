@@ -160,7 +160,7 @@ impl World {
 
     fn is_member(&self, nic: Nic) -> bool {
         let name = &self.scenario.nics[nic].name;
-        self.file.groups.iter().any(|g| g.interfaces.iter().any(|i| i.name == *name))
+        self.file.group_of(name).is_some()
     }
 
     fn note_mistreatment(&mut self) {

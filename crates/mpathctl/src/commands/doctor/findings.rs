@@ -98,11 +98,13 @@ fn sysctls(host: &Host, settings: &Settings, nic: &str) -> Vec<Finding> {
     if settings.laggs.iter().any(|l| l.ports.iter().any(|p| p == nic)) {
         return Vec::new();
     }
-    let member = settings.groups.iter().any(|g| g.interfaces.iter().any(|i| i.name == nic));
+    let member = settings.group_of(nic).is_some();
     let below = settings.carps.iter().any(|c| c.over.interface() == Some(nic));
+    // Of a NIC that only a vhid lies on, nothing is probed and nothing moved.
+    let moves = member || !below;
     let set = |key: &str, value: i32| format!("sysctl -w net.ipv4.conf.{nic}.{key}={value}");
     let mut list = Vec::new();
-    if host.effective(nic, "rp_filter") == Some(1) && (member || !below) {
+    if host.effective(nic, "rp_filter") == Some(1) && moves {
         list.push(Finding::obstacle(
             nic,
             "rp_filter is strict: answers to probes that come in on another NIC than the route's are dropped",
@@ -118,7 +120,7 @@ fn sysctls(host: &Host, settings: &Settings, nic: &str) -> Vec<Finding> {
     }
     let own = |key: &str| host.sysctl(&format!("net/ipv4/conf/{nic}/{key}"));
     let all = |key: &str| host.sysctl(&format!("net/ipv4/conf/all/{key}"));
-    if own("promote_secondaries") == Some(0) && all("promote_secondaries") == Some(0) && (member || !below) {
+    if own("promote_secondaries") == Some(0) && all("promote_secondaries") == Some(0) && moves {
         list.push(Finding::obstacle(
             nic,
             "promote_secondaries is 0: deleting an address takes others of its subnet along",

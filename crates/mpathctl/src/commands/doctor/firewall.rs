@@ -3,7 +3,7 @@
 
 mod nftables;
 
-use super::Finding;
+use super::{Finding, Weight};
 use mpath_model::Settings;
 pub(super) use nftables::read;
 use nftables::{Chain, Filter, INET, IPV4, IPV6, Named, Rule};
@@ -18,8 +18,8 @@ pub(super) fn judge(filter: &Filter, settings: &Settings) -> Vec<Finding> {
     let mut list: Vec<Finding> = filter.chains.iter().flat_map(|c| closed(c, &filter.rules)).collect();
     for rule in &filter.rules {
         list.extend(one_nic(rule, &filter.rules, settings));
-        let passed_on = (rule.family, rule.table.clone(), rule.chain.clone());
-        if !filter.forward.contains(&passed_on) {
+        let of = |c: &Chain| (c.family, &c.table, &c.name) == (rule.family, &rule.table, &rule.chain);
+        if !filter.forward.iter().any(of) {
             list.extend(blinds(rule, settings));
         }
     }
@@ -87,15 +87,16 @@ fn blinds(rule: &Rule, settings: &Settings) -> Option<Finding> {
     if !rule.drops {
         return None;
     }
-    let what = match rule.protocol {
-        Some(ICMP) if matches!(rule.icmp_type, None | Some(0)) => "drops echo: probes stay unanswered",
-        Some(ICMPV6) if matches!(rule.icmp_type, None | Some(129)) => "drops echo: probes stay unanswered",
-        // Its own probes live by the answers.
-        Some(ICMP | ICMPV6) if matches!(rule.icmp_type, Some(8 | 128)) => {
-            "drops echo requests: if they come in by it, others cannot probe this host"
+    let (weight, what) = match (rule.protocol?, rule.icmp_type) {
+        (ICMP, None | Some(0)) | (ICMPV6, None | Some(129)) => {
+            (Weight::Obstacle, "drops echo: probes stay unanswered")
         }
-        Some(CARP) if !settings.carps.is_empty() => {
-            "drops protocol 112: every host will think that it is master"
+        // Its own probes live by the answers.
+        (ICMP | ICMPV6, Some(8 | 128)) => {
+            (Weight::Hint, "drops echo requests: if they come in by it, others cannot probe this host")
+        }
+        (CARP, _) if !settings.carps.is_empty() => {
+            (Weight::Obstacle, "drops protocol 112: every host will think that it is master")
         }
         _ => return None,
     };
@@ -104,9 +105,8 @@ fn blinds(rule: &Rule, settings: &Settings) -> Option<Finding> {
     // One that also looks at addresses, sets or rates may mean others.
     let maybe = if rule.narrow { "may be in the way: where all that it demands is so, it " } else { "" };
     let what = format!("{} {maybe}{what}", place(rule));
-    let requests = rule.protocol != Some(CARP) && matches!(rule.icmp_type, Some(8 | 128));
-    let weigh = if rule.narrow || requests { Finding::hint } else { Finding::obstacle };
-    Some(weigh("packet filter", what, remedy))
+    let weight = if rule.narrow { Weight::Hint } else { weight };
+    Some(Finding { weight, ..Finding::obstacle("packet filter", what, remedy) })
 }
 
 /// As nft(8) calls it.

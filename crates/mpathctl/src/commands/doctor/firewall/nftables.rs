@@ -22,13 +22,14 @@ const LOCAL_OUT: u32 = 3;
 /// Everything that filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct Filter {
+    /// Those through which packets of this host itself come or go, and which drop what their rules do not accept.
     pub(super) chains: Vec<Chain>,
     pub(super) rules: Vec<Rule>,
-    /// Family, table and name of the chains for packets that this host passes on: none of its own.
-    pub(super) forward: Vec<(u8, String, String)>,
+    /// Those for packets that this host passes on: none of its own.
+    pub(super) forward: Vec<Chain>,
 }
 
-/// A base chain through which packets of this host itself come or go, and which drops what its rules do not accept.
+/// A base chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chain {
     pub(super) family: u8,
@@ -95,26 +96,26 @@ pub(in crate::commands::doctor) fn read() -> io::Result<Filter> {
 
 /// A chain, if it is a base chain of the host's own packets and its policy is to drop.
 pub(super) fn chain(body: &[u8]) -> Option<Chain> {
-    let (family, hook, table, name) = base_chain(body)?;
+    let (chain, hook) = base_chain(body)?;
     let policy = attributes(body, 4).into_iter().find(|(kind, _)| *kind == 5)?.1;
-    let own = matches!(family, INET | IPV4 | IPV6) && matches!(hook, LOCAL_IN | LOCAL_OUT);
-    (own && policy == [0; 4]).then_some(Chain { family, table, name })
+    let own = matches!(chain.family, INET | IPV4 | IPV6) && matches!(hook, LOCAL_IN | LOCAL_OUT);
+    (own && policy == [0; 4]).then_some(chain)
 }
 
 /// A chain, if it is a base chain of packets that are passed on.
-pub(super) fn forward(body: &[u8]) -> Option<(u8, String, String)> {
-    let (family, hook, table, name) = base_chain(body)?;
-    (hook == FORWARD).then_some((family, table, name))
+pub(super) fn forward(body: &[u8]) -> Option<Chain> {
+    base_chain(body).filter(|(_, hook)| *hook == FORWARD).map(|(chain, _)| chain)
 }
 
-/// Family, hook, table and name of a base chain.
-fn base_chain(body: &[u8]) -> Option<(u8, u32, String, String)> {
+/// A base chain and its hook.
+fn base_chain(body: &[u8]) -> Option<(Chain, u32)> {
     let family = *body.first()?;
     let parts = attributes(body, 4);
     let part = |wanted: u16| parts.iter().find(|(kind, _)| *kind == wanted).map(|(_, v)| *v);
     let hook = attributes(part(4)?, 0).into_iter().find(|(kind, _)| *kind == 1)?.1;
     let hook = u32::from_be_bytes(hook.try_into().ok()?);
-    Some((family, hook, part(1).map(text).unwrap_or_default(), part(3).map(text).unwrap_or_default()))
+    let of = |wanted| part(wanted).map(text).unwrap_or_default();
+    Some((Chain { family, table: of(1), name: of(3) }, hook))
 }
 
 /// What a register holds.

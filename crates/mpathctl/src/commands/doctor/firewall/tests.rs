@@ -114,7 +114,7 @@ fn rules_that_get_in_the_way_are_named() {
         limited[0].what.contains("may be in the way") && limited[0].weight == Weight::Hint,
         "{limited:?}"
     );
-    let forward = (echo.family, echo.table.clone(), echo.chain.clone());
+    let forward = Chain { family: echo.family, table: echo.table.clone(), name: echo.chain.clone() };
     let passed_on = Filter { forward: vec![forward], ..of(&[&echo]) };
     assert_eq!(judge(&passed_on, &settings()), [], "what is passed on is nothing of this host's own");
     let set = [
